@@ -1,0 +1,25 @@
+"""VersaTune: a live mixture of domains for fine-tuning with Axolotl.
+
+Importing this package costs nothing: the plugin class and what it needs are imported when Axolotl asks for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from versatune_plugin.plugin import VersaTunePlugin
+
+__all__ = ["VersaTunePlugin", "__version__"]
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name != "VersaTunePlugin":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        from versatune_plugin.plugin import VersaTunePlugin
+    except ImportError as error:
+        # Axolotl logs an ImportError and then trains without the plugin; this must end the run instead.
+        raise RuntimeError(f"the VersaTune plugin cannot be imported, so nothing was trained: {error}") from error
+    return VersaTunePlugin

@@ -1,0 +1,115 @@
+"""The files that the product writes and reads: JSON with a kind and a schema version, never half written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from versatune_plugin.errors import VersaTuneError
+
+
+def write_json(path: Path, payload: Mapping[str, Any]) -> None:
+    """Write ``payload`` as JSON under a temporary name, flush it to the disk, then rename it to ``path``."""
+    _replace(path, json.dumps(payload, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, kind: str, schema: int) -> dict[str, Any]:
+    """Read a file written by `write_json`.
+
+    Args:
+        path: the file.
+        kind: the value that its key ``kind`` must have, for example ``versatune.knowledge``.
+        schema: the schema version this code reads.
+
+    Raises:
+        VersaTuneError: the file is missing, cut off, not JSON, of another kind or of another schema version.
+    """
+    if not path.is_file():
+        raise VersaTuneError(f"{path}: no such file; {_maker(kind)}")
+    try:
+        payload = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise VersaTuneError(
+            f"{path}: not complete JSON ({error}); the file was cut off or edited: {_maker(kind)}"
+        ) from error
+    if not isinstance(payload, dict) or payload.get("kind") != kind:
+        found = payload.get("kind") if isinstance(payload, dict) else type(payload).__name__
+        raise VersaTuneError(f"{path}: its kind is {found!r}, but {kind!r} is needed here; {_maker(kind)}")
+    if payload.get("schema") != schema:
+        raise VersaTuneError(
+            f"{path}: schema version {payload.get('schema')!r}, but this version of versatune reads {schema}; "
+            + _maker(kind)
+        )
+    return payload
+
+
+def append_json_line(path: Path, payload: Mapping[str, Any]) -> None:
+    """Append one line of JSON and flush it to the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(payload, ensure_ascii=False, allow_nan=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_json_lines(path: Path, payloads: Iterable[Mapping[str, Any]]) -> None:
+    """Write a whole file of JSON lines, in one rename."""
+    _replace(path, "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in payloads))
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Read JSON lines; a torn last line (its writer was killed) is left out.
+
+    Raises:
+        VersaTuneError: the file is missing, or a line before the last is not JSON.
+    """
+    if not path.is_file():
+        raise VersaTuneError(f"{path}: no such file")
+    # Bytes, not text: str.splitlines would also split at U+2028, and a torn line may end inside a character.
+    lines = path.read_bytes().split(b"\n")
+    records = []
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        try:
+            records.append(json.loads(line))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            if number == len(lines):
+                break
+            raise VersaTuneError(f"{path}, line {number}: not JSON ({error}); remove the line or the file") from error
+    return records
+
+
+def tokenizer_fingerprint(tokenizer: Any) -> str:
+    """A stable hash of a Hugging Face tokenizer's vocabulary and special tokens (16 hexadecimal digits).
+
+    Losses per token are comparable only between equal fingerprints.
+    """
+    digest = hashlib.sha256()
+    for token, index in sorted(tokenizer.get_vocab().items(), key=lambda item: item[1]):
+        digest.update(f"{index}\t{token}\n".encode())
+    special = {name: str(value) for name, value in sorted(tokenizer.special_tokens_map.items()) if name != "pad_token"}
+    digest.update(json.dumps(special, sort_keys=True).encode())
+    return digest.hexdigest()[:16]
+
+
+def _replace(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _maker(kind: str) -> str:
+    command = {"versatune.knowledge": "detect", "versatune.reference": "reference"}.get(kind)
+    return f"make it with `axolotl versatune {command} CONFIG`" if command else "make it anew"

@@ -1,0 +1,23 @@
+"""The one exception type of the product."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class VersaTuneError(Exception):
+    """Something the user can put right: the message names the place and the remedy.
+
+    It is deliberately no ``ImportError`` and no ``ValueError``: Axolotl swallows the first while it registers
+    plugins, and pydantic turns the second into a report of its own.
+    """
+
+    @classmethod
+    def collected(cls, heading: str, problems: Sequence[str]) -> VersaTuneError:
+        """One error that lists every problem found, so that a user mends them in one go.
+
+        Args:
+            heading: what was being checked, for example ``"the section `versatune:` cannot be used"``.
+            problems: one sentence each, with its remedy.
+        """
+        return cls(heading + ":\n" + "\n".join(f"  - {problem}" for problem in problems))

@@ -1,0 +1,88 @@
+"""The plan as a torch batch sampler: this process's micro-batches of each global batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from torch.utils.data import Sampler
+
+from versatune_plugin.domains import DomainTable
+from versatune_plugin.sampling.plan import Plan
+
+
+class GlobalBatchSampler(Sampler[list[int]]):
+    """Yields micro-batches of rows of the data set, planning one global batch when its first micro-batch is asked for.
+
+    Every process plans the whole global batch and takes its slices, so nothing is sent between processes and the batch
+    does not depend on how it is split. Laziness is what makes new weights act on the very next optimizer step.
+
+    Args:
+        plan: what to draw.
+        table: from a domain's training row to a row of the data set.
+        steps_per_epoch: optimizer steps of one iteration.
+        micro_batch_size: rows of a micro-batch of one process.
+        accumulation: micro-batches of one process in an optimizer step.
+        processes, process: how many share a global batch, and which this is.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        table: DomainTable,
+        *,
+        steps_per_epoch: int,
+        micro_batch_size: int,
+        accumulation: int,
+        processes: int = 1,
+        process: int = 0,
+    ) -> None:
+        if micro_batch_size * accumulation * processes != plan.batch_size:
+            raise ValueError(
+                f"{micro_batch_size} x {accumulation} x {processes} rows are no global batch of {plan.batch_size}"
+            )
+        self.plan = plan
+        self.table = table
+        self.steps_per_epoch = steps_per_epoch
+        self.micro_batch_size = micro_batch_size
+        self.accumulation = accumulation
+        self.processes = processes
+        self.process = process
+        self.tokens = np.zeros(len(table.domains), dtype=np.int64)
+
+    def __len__(self) -> int:
+        return self.steps_per_epoch * self.accumulation
+
+    def __iter__(self) -> Iterator[list[int]]:
+        done = self.plan.step % self.steps_per_epoch
+        for _ in range(done * self.accumulation):
+            # A resumed run skips these without looking at them; the plan already stands behind them.
+            yield []
+        for _ in range(self.steps_per_epoch - done):
+            rows = self._next_rows()
+            for number in range(self.accumulation):
+                first = (number * self.processes + self.process) * self.micro_batch_size
+                yield rows[first : first + self.micro_batch_size]
+
+    def _next_rows(self) -> list[int]:
+        planned = self.plan.advance()
+        rows = np.empty(self.plan.batch_size, dtype=np.int64)
+        for index in np.flatnonzero(planned.counts):
+            mine = planned.domains == index
+            rows[mine] = self.table.domains[index].dataset_rows(planned.rows[mine])
+        tokens = np.bincount(planned.domains, weights=self.table.supervised[rows], minlength=len(self.tokens))
+        self.tokens += tokens.astype(np.int64)
+        return rows.tolist()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The plan's state and the supervised tokens drawn from each domain."""
+        return {
+            "plan": self.plan.state_dict(),
+            "tokens": dict(zip(self.table.names, self.tokens.tolist(), strict=True)),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue where `state_dict` was taken."""
+        self.plan.load_state_dict(state["plan"])
+        self.tokens = np.array([state["tokens"][name] for name in self.table.names], dtype=np.int64)

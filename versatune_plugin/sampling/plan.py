@@ -1,0 +1,160 @@
+"""The plan: which rows make the global batch of an optimizer step.
+
+A pure function of the seed, the schedule of weights and, per domain, a cursor and a credit. The number of processes and
+the split into micro-batches do not enter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from versatune_plugin.mixture.schedule import Schedule
+from versatune_plugin.mixture.weights import Vector
+from versatune_plugin.sampling.apportion import apportion
+from versatune_plugin.sampling.permutation import Permutation, stream
+
+BLOCK = 4096
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """The global batch of one optimizer step.
+
+    Attributes:
+        step: 0 is the first of the run.
+        counts: shape (k,), rows of each domain; sums to the batch size B.
+        domains: shape (B,), the domain of each row, as an index.
+        rows: shape (B,), each a number among the training rows of its domain.
+    """
+
+    step: int
+    counts: NDArray[np.int64]
+    domains: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+
+class Plan:
+    """Plans global batches one after the other.
+
+    Within a domain the order is a permutation keyed by (seed, domain, pass): without replacement until the pass ends,
+    and another order in the next. Over any number of steps under constant weights each domain is within one row of its
+    share.
+
+    Args:
+        domains: the k names.
+        sizes: training rows of each domain, each at least 1.
+        schedule: the weights by step.
+        batch_size: rows of a global batch.
+        seed: the user's seed.
+        row_tokens: shape (k,), mean supervised tokens of a row of each domain, where weights are shares of tokens;
+            None where they are shares of rows.
+    """
+
+    def __init__(
+        self,
+        domains: Sequence[str],
+        sizes: Sequence[int],
+        schedule: Schedule,
+        batch_size: int,
+        seed: int,
+        row_tokens: Vector | None = None,
+    ) -> None:
+        self.domains = tuple(domains)
+        self.sizes = np.array(sizes, dtype=np.int64)
+        self.schedule = schedule
+        self.batch_size = batch_size
+        self.seed = seed
+        self.row_tokens = row_tokens
+        self.step = 0
+        self.credit: Vector = np.zeros(len(self.domains))
+        self.drawn = np.zeros(len(self.domains), dtype=np.int64)
+        self._orders = [_Order(name, int(size), seed) for name, size in zip(self.domains, self.sizes, strict=True)]
+
+    @property
+    def passes(self) -> Vector:
+        """Passes over each domain so far, shape (k,)."""
+        return self.drawn / self.sizes
+
+    def shares(self, step: int) -> Vector:
+        """The shares of rows, shape (k,), at ``step``."""
+        weights = self.schedule.weights_at(step)
+        if self.row_tokens is None:
+            return weights
+        shares = weights / self.row_tokens
+        return shares / shares.sum()
+
+    def next_counts(self) -> NDArray[np.int64]:
+        """Rows of each domain in the next batch, shape (k,), without planning it."""
+        return apportion(self.credit, self.shares(self.step), self.batch_size)[0]
+
+    def advance(self) -> PlannedStep:
+        """Plan the batch of ``step`` and move on to the next."""
+        counts, self.credit = apportion(self.credit, self.shares(self.step), self.batch_size)
+        rows = np.concatenate(
+            [
+                order.take(int(start), int(count))
+                for order, start, count in zip(self._orders, self.drawn, counts, strict=True)
+            ]
+        )
+        domains = np.repeat(np.arange(len(counts)), counts)
+        # Micro-batches are slices of the batch, so its order must not be that of the domains.
+        order = stream(self.seed, "batch", self.step).permutation(self.batch_size)
+        planned = PlannedStep(self.step, counts, domains[order], rows[order])
+        self.drawn = self.drawn + counts
+        self.step += 1
+        return planned
+
+    def state_dict(self) -> dict[str, Any]:
+        """Step, credit and cursor of each domain, as plain JSON: all that the plan remembers."""
+        return {
+            "step": self.step,
+            "credit": dict(zip(self.domains, self.credit.tolist(), strict=True)),
+            "drawn": dict(zip(self.domains, self.drawn.tolist(), strict=True)),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue where `state_dict` was taken."""
+        self.step = int(state["step"])
+        self.credit = np.array([state["credit"][name] for name in self.domains], dtype=np.float64)
+        self.drawn = np.array([state["drawn"][name] for name in self.domains], dtype=np.int64)
+
+    def __repr__(self) -> str:
+        sizes = dict(zip(self.domains, self.sizes.tolist(), strict=True))
+        return f"Plan(sizes={sizes}, batch_size={self.batch_size}, seed={self.seed}, step={self.step})"
+
+
+class _Order:
+    """The endless order of one domain's rows: pass after pass, a block of one pass kept at a time."""
+
+    def __init__(self, name: str, size: int, seed: int) -> None:
+        self._name, self._size, self._seed = name, size, seed
+        self._pass = -1
+        self._block = -1
+        self._permutation: Permutation
+        self._rows: NDArray[np.int64]
+
+    def take(self, start: int, count: int) -> NDArray[np.int64]:
+        """The rows at ``start .. start + count - 1`` of the order, shape (count,)."""
+        pieces = []
+        while count > 0:
+            number, position = divmod(start, self._size)
+            block, offset = divmod(position, BLOCK)
+            self._load(number, block)
+            piece = self._rows[offset : offset + count]
+            pieces.append(piece)
+            start, count = start + len(piece), count - len(piece)
+        return np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int64)
+
+    def _load(self, number: int, block: int) -> None:
+        if number != self._pass:
+            self._permutation = Permutation(self._size, self._seed, "pass", self._name, number)
+            self._pass, self._block = number, -1
+        if block != self._block:
+            first = block * BLOCK
+            self._rows = self._permutation.rows(np.arange(first, min(first + BLOCK, self._size), dtype=np.int64))
+            self._block = block
