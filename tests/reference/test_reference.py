@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import Axolotl, Finished, Tiny
+from tests.tiny import write_model
+from versatune_plugin.reporting.record import read_record
+
+NAMES = ("code", "law", "medicine")
+PLUGINS = ["versatune_plugin.VersaTunePlugin", "tests.spy.SpyPlugin"]
+
+
+def section(file: Path, **changes: Any) -> dict[str, Any]:
+    return {"mixture": "versatune", "knowledge": "uniform", "reference": str(file), "update_steps": 5, **changes}
+
+
+def reference(axolotl: Axolotl, cfg: dict[str, Any], folder: Path, *argv: str, **env: str) -> Finished:
+    path = folder / "reference.yml"
+    path.write_text(yaml.safe_dump(cfg))
+    return axolotl.run("axolotl.cli.main", "versatune", "reference", str(path), *argv, env=env)
+
+
+@pytest.fixture(scope="module")
+def measured(axolotl: Axolotl, tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A reference file of two epochs, eight held-out rows, and the configuration it is for."""
+    folder = tmp_path_factory.mktemp("reference")
+    file = folder / "reference.json"
+    cfg = tiny.config(folder / "out", plugins=PLUGINS, learning_rate=5e-3, versatune=section(file, heldout=8))
+    finished = reference(axolotl, cfg, folder, "--epochs", "2")
+    assert finished.status == 0, finished.output
+    return file, cfg
+
+
+def test_the_file_keeps_the_lowest_of_the_epochs(measured: tuple[Path, dict[str, Any]]) -> None:
+    payload = json.loads(measured[0].read_text())
+    assert payload["kind"] == "versatune.reference"
+    assert payload["heldout"] == 8
+    for name in NAMES:
+        assert len(payload["epochs"][name]) == 2
+        assert payload["nats_per_token"][name] == min(payload["epochs"][name])
+        # An untrained model of 259 tokens stands at ln 259 = 5.56.
+        assert payload["nats_per_token"][name] < 4.5
+        assert payload["bits_per_byte"][name] > 0
+    assert not measured[0].with_name("reference.parts").exists()
+
+
+def test_training_uses_the_very_rows_and_losses(
+    measured: tuple[Path, dict[str, Any]], axolotl: Axolotl, tmp_path: Path
+) -> None:
+    file, cfg = measured
+    # Without a number of its own, the run holds out as many rows as the file was measured on.
+    cfg = {**cfg, "output_dir": str(tmp_path / "out"), "max_steps": 8, "versatune": section(file)}
+    finished = axolotl.train(cfg)
+    assert finished.status == 0, finished.output
+    record = read_record(tmp_path / "out")
+    assert record[0]["heldout"] == 8
+    assert record[0]["reference"] == json.loads(file.read_text())["nats_per_token"]
+    assert [line["kind"] for line in record] == ["start", "measure", "update", "measure", "end"]
+
+
+def test_another_number_of_heldout_rows_is_refused(
+    measured: tuple[Path, dict[str, Any]], axolotl: Axolotl, tmp_path: Path
+) -> None:
+    file, cfg = measured
+    cfg = {**cfg, "output_dir": str(tmp_path / "out"), "versatune": section(file, heldout=5)}
+    finished = axolotl.train(cfg)
+    assert finished.status != 0
+    assert "set `versatune.heldout: 8` and `seed: 7`" in finished.output
+
+
+def test_a_killed_measurement_goes_on_with_the_next_domain(
+    measured: tuple[Path, dict[str, Any]], axolotl: Axolotl, tmp_path: Path
+) -> None:
+    whole, cfg = measured
+    file = tmp_path / "reference.json"
+    cfg = {**cfg, "versatune": section(file, heldout=8)}
+    killed = reference(axolotl, cfg, tmp_path, "--epochs", "2", SPY_KILL="law")
+    assert killed.status == -9
+    assert not file.exists()
+    assert (tmp_path / "reference.parts" / "code.json").exists()
+    other = reference(axolotl, cfg, tmp_path, "--epochs", "3")
+    assert other.status == 1
+    assert "was measured under another epochs" in other.output
+    finished = reference(axolotl, cfg, tmp_path, "--epochs", "2")
+    assert finished.status == 0, finished.output
+    assert "reference loss of code" in finished.output
+    assert finished.output.count("(already measured)") == 1
+    assert json.loads(file.read_text()) == json.loads(whole.read_text())
+
+
+def test_a_model_with_another_tokenizer_is_compared_in_bits_per_byte(
+    measured: tuple[Path, dict[str, Any]], axolotl: Axolotl, tmp_path: Path
+) -> None:
+    _, cfg = measured
+    merges = [("e", "s"), ("t", "i"), ("ti", "on"), ("o", "n")]
+    other = write_model(tmp_path / "other", merges=[merges[3], *merges[:3]])
+    file = tmp_path / "reference.json"
+    cfg = {**cfg, "output_dir": str(tmp_path / "out"), "max_steps": 6, "versatune": section(file, heldout=8)}
+    finished = reference(axolotl, cfg, tmp_path, "--epochs", "1", "--model", str(other))
+    assert finished.status == 0, finished.output
+    payload = json.loads(file.read_text())
+    finished = axolotl.train(cfg)
+    assert finished.status == 0, finished.output
+    assert "losses are compared in bits per byte" in finished.output
+    record = read_record(tmp_path / "out")
+    first = record[1]
+    for name in NAMES:
+        nats_per_bit_per_byte = first["loss"][name] / first["bits_per_byte"][name]
+        assert record[0]["reference"][name] == pytest.approx(payload["bits_per_byte"][name] * nats_per_bit_per_byte)
+        assert not math.isclose(record[0]["reference"][name], payload["nats_per_token"][name], rel_tol=1e-3)

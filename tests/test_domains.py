@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from datasets import Dataset
+from hypothesis import given
+from hypothesis import strategies as st
+
+from versatune_plugin.domains import Domain, DomainTable, _scan
+from versatune_plugin.errors import VersaTuneError
+
+
+def rows(count: int, start: int = 0, repeat: int = 1) -> Dataset:
+    """``count`` different rows of three prompt and two response tokens, each ``repeat`` times."""
+    tokens = [[9, 9, 9, start + number, 1] for number in range(count) for _ in range(repeat)]
+    labels = [[-100, -100, -100, one[3], 1] for one in tokens]
+    return Dataset.from_dict({"input_ids": tokens, "labels": labels, "attention_mask": [[1] * 5] * len(tokens)})
+
+
+def table(**parts: Dataset) -> DomainTable:
+    from datasets import concatenate_datasets
+
+    domains, counts, first = [], [], 0
+    for name, part in sorted(parts.items()):
+        digest, supervised = _scan(part)
+        domains.append(Domain(name, first, len(part), digest))
+        counts.append(supervised)
+        first += len(part)
+    ordered = [part for _, part in sorted(parts.items())]
+    return DomainTable(tuple(domains), concatenate_datasets(ordered), np.concatenate(counts))
+
+
+@given(st.integers(1, 60), st.data())
+def test_training_rows_are_all_but_those_held_out(size: int, data: st.DataObject) -> None:
+    out = data.draw(st.sets(st.integers(0, size - 1), max_size=size - 1))
+    first = data.draw(st.integers(0, 100))
+    split = data.draw(st.integers(0, len(out)))
+    gaps = first + np.array(sorted(out), dtype=np.int64)
+    order = np.random.default_rng(size).permutation(len(gaps))
+    domain = Domain("law", first, size, "", gaps[order[:split]], gaps[order[split:]])
+    assert domain.training_size == size - len(out)
+    numbers = np.arange(domain.training_size)
+    assert domain.dataset_rows(numbers).tolist() == [first + row for row in range(size) if row not in out]
+    assert domain.dataset_rows(numbers[::-1]).tolist() == domain.dataset_rows(numbers).tolist()[::-1]
+
+
+def test_heldout_rows_and_their_repeats_are_never_training_rows() -> None:
+    held = table(law=rows(20, repeat=3), code=rows(30, start=100)).hold_out(5, seed=1)
+    for name, repeats in (("law", 3), ("code", 1)):
+        training, heldout = held.training_rows(name), held.heldout_rows(name)
+        assert len(heldout) == 5
+        texts = {tuple(tokens) for tokens in held.dataset[heldout.tolist()]["input_ids"]}
+        assert not texts & {tuple(tokens) for tokens in held.dataset[training.tolist()]["input_ids"]}
+        left_out = held.domain(name).duplicates
+        assert len(training) + len(heldout) + len(left_out) == held.domain(name).size
+        if repeats == 1:
+            assert len(left_out) == 0
+        else:
+            assert len(left_out) == repeats * len(texts) - len(heldout)
+
+
+def test_what_is_held_out_of_a_domain_depends_on_no_other_domain() -> None:
+    alone = table(law=rows(20)).hold_out(4, seed=3)
+    together = table(law=rows(20), code=rows(30, start=100)).hold_out(4, seed=3)
+    offset = together.domain("law").first
+    assert (together.heldout_rows("law") - offset).tolist() == alone.heldout_rows("law").tolist()
+    assert table(law=rows(20)).hold_out(4, seed=4).heldout_rows("law").tolist() != alone.heldout_rows("law").tolist()
+
+
+def test_rows_without_a_token_to_learn_are_not_held_out() -> None:
+    silent = Dataset.from_dict({"input_ids": [[9, 9]] * 10, "labels": [[-100, -100]] * 10, "attention_mask": [[1, 1]] * 10})
+    from datasets import concatenate_datasets
+
+    held = table(law=concatenate_datasets([silent, rows(6)])).hold_out(5, seed=1)
+    assert held.heldout_rows("law").min() >= 10
+    with pytest.raises(VersaTuneError, match=r"'law' has 6 rows with a token to learn, and `heldout` takes 6"):
+        table(law=concatenate_datasets([silent, rows(6)])).hold_out(6, seed=1)
+
+
+def test_a_domain_of_repeats_has_nothing_to_train_on() -> None:
+    with pytest.raises(VersaTuneError, match="repeats a held-out row"):
+        table(law=rows(1, repeat=8)).hold_out(2, seed=1)
+
+
+def test_supervised_tokens_leave_out_what_is_never_predicted() -> None:
+    part = Dataset.from_dict(
+        {
+            "input_ids": [[5, 6, 7], [5], [], [5, 6]],
+            # The first token of a row has nothing before it to be predicted from.
+            "labels": [[5, 6, -100], [5], [], [-100, 6]],
+        }
+    )
+    assert _scan(part)[1].tolist() == [1, 0, 0, 1]
+
+
+def test_the_digest_sees_tokens_labels_and_where_rows_end() -> None:
+    same = [
+        {"input_ids": [[1, 2], [3]], "labels": [[1, 2], [3]]},
+        {"input_ids": [[1, 2], [4]], "labels": [[1, 2], [3]]},
+        {"input_ids": [[1, 2], [3]], "labels": [[1, 2], [-100]]},
+        {"input_ids": [[1], [2, 3]], "labels": [[1], [2, 3]]},
+    ]
+    assert len({_scan(Dataset.from_dict(one))[0] for one in same}) == 4
+    shuffled = Dataset.from_dict(same[0]).select([0, 1])
+    assert _scan(shuffled)[0] == _scan(Dataset.from_dict(same[0]))[0]
+
+
+def test_mean_supervised_counts_training_rows_only() -> None:
+    long = Dataset.from_dict(
+        {"input_ids": [[9, 1, 1, 1], [9, 1]], "labels": [[-100, 1, 1, 1], [-100, 1]], "attention_mask": [[1] * 4, [1] * 2]}
+    )
+    held = table(law=long)
+    assert held.mean_supervised().tolist() == [2.0]
+    assert held.with_heldout({"law": np.array([1])}).mean_supervised().tolist() == [3.0]

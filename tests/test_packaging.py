@@ -1,0 +1,198 @@
+"""The three ways to install the project, each in an environment of its own, with the real pip.
+
+Such an environment borrows its dependencies from the one that runs the tests, by a path, so that it is made in seconds
+(start-up lines of a borrowed folder are not executed: only those of the environment itself are).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from collections.abc import Iterator
+from configparser import ConfigParser
+from email.message import Message
+from email.parser import Parser
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import pytest
+
+import versatune_plugin
+
+ROOT = Path(__file__).resolve().parents[1]
+LEFT_OUT = shutil.ignore_patterns(
+    ".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "build", "dist", "*.egg-info", "outputs", "quickstart-*"
+)
+QUIET = {name: value for name, value in os.environ.items() if name not in ("VERSATUNE_STARTUP", "PYTHONPATH")}
+
+
+def run(*command: str | Path, cwd: Path | None = None, **environment: str) -> str:
+    done = subprocess.run(command, cwd=cwd, env=QUIET | environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+class Environment:
+    """A fresh virtual environment, in which nothing of ours is installed yet."""
+
+    def __init__(self, folder: Path) -> None:
+        venv.create(folder, with_pip=False)
+        self.bin = folder / "bin"
+        self.python = self.bin / "python"
+        self.site_packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(folder)}))
+        (self.site_packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+
+    def pip(self, command: str, *arguments: str | Path) -> None:
+        run(sys.executable, "-m", "pip", "--quiet", "--python", self.python, command, *arguments)
+
+    def start(self, code: str, **environment: str) -> str:
+        """What a Python of this environment prints, started far from the sources; it must not print an error."""
+        done = subprocess.run(
+            [self.python, "-c", code], cwd="/", env=QUIET | environment, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the repository, with one task of two files."""
+    copy = tmp_path_factory.mktemp("sources") / "versatune"
+    shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
+    task = copy / "eval_tasks" / "packaged" / "deeper"
+    task.mkdir(parents=True)
+    (task / "packaged.yaml").write_text("task: versatune_packaged\n")
+    (task / "utils.py").write_text("def text(row): return str(row)\n")
+    return copy
+
+
+@pytest.fixture(scope="module")
+def wheel(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from the source distribution, which therefore is complete, too."""
+    folder = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, sources)
+    assert len(list(folder.glob("versatune-*.tar.gz"))) == 1
+    (built,) = folder.glob("versatune-*-py3-none-any.whl")
+    return built
+
+
+@pytest.fixture(scope="module", params=["wheel", "plain", "editable"])
+def installed(request: pytest.FixtureRequest, sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    environment = Environment(tmp_path_factory.mktemp(request.param) / "venv")
+    given = {"wheel": lambda: [request.getfixturevalue("wheel")], "plain": lambda: [sources]}
+    what = given.get(request.param, lambda: ["--editable", sources])()
+    environment.pip("install", "--no-index", "--no-deps", "--no-build-isolation", *what)
+    return environment
+
+
+def read(archive: ZipFile, name: str) -> str:
+    return archive.read(name).decode()
+
+
+def test_the_wheel_holds_the_package_the_tasks_and_the_start_up_line(sources: Path, wheel: Path) -> None:
+    def below(folder: str) -> Iterator[Path]:
+        return (path.relative_to(sources) for path in (sources / folder).rglob("*") if path.is_file())
+
+    with ZipFile(wheel) as archive:
+        inside = {name for name in archive.namelist() if ".dist-info/" not in name}
+        line = read(archive, "versatune.pth")
+    modules = {str(path) for path in below("versatune_plugin") if path.suffix == ".py"}
+    tasks = {f"versatune_plugin/{path}" for path in below("eval_tasks")}
+    assert "versatune_plugin/eval_tasks/packaged/deeper/utils.py" in tasks
+    assert modules | tasks | {"versatune.pth", "versatune_plugin/py.typed"} <= inside
+    assert all(name == "versatune.pth" or name.startswith("versatune_plugin/") for name in inside)
+    assert not any("__pycache__" in name for name in inside)
+    assert line.count("\n") == 1
+
+
+def test_the_metadata(wheel: Path) -> None:
+    with ZipFile(wheel) as archive:
+        folder = f"versatune-{versatune_plugin.__version__}.dist-info"
+        metadata: Message = Parser().parsestr(read(archive, f"{folder}/METADATA"))
+        entry_points = ConfigParser()
+        entry_points.read_string(read(archive, f"{folder}/entry_points.txt"))
+        assert "Apache License" in read(archive, f"{folder}/licenses/LICENSE")
+    assert metadata["Version"] == versatune_plugin.__version__
+    assert metadata["Requires-Python"] == ">=3.11"
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert set(metadata.get_all("Provides-Extra")) == {"quickstart", "dev", "deepspeed", "flash-attn"}
+    # No `axolotl.plugins`: Axolotl 0.21 would load the plugin into every run of the environment.
+    assert {group: dict(entry_points[group]) for group in entry_points.sections()} == {
+        "console_scripts": {"versatune": "versatune_plugin.cli:versatune"},
+        "axolotl.cli_commands": {"versatune": "versatune_plugin.cli:versatune"},
+    }
+
+
+LOOK = """
+import sys
+hooked = [type(finder).__module__ for finder in sys.meta_path]
+loaded = "versatune_plugin" in sys.modules
+import json
+from importlib.metadata import entry_points
+from importlib.resources import files
+import versatune_plugin
+from versatune_plugin.host.startup import eval_tasks_directory
+(command,) = entry_points(group="axolotl.cli_commands", name="versatune")
+print(json.dumps({
+    "hooked": hooked.count("versatune_plugin.host.startup"), "loaded": loaded, "package": versatune_plugin.__file__,
+    "directory": eval_tasks_directory(), "command": command.value, "version": command.dist.version,
+    "resource": files("versatune_plugin.eval_tasks").joinpath("packaged/deeper/packaged.yaml").read_text(),
+}))
+"""
+
+
+def test_an_installed_environment(installed: Environment, sources: Path) -> None:
+    seen: dict[str, Any] = json.loads(installed.start(LOOK))
+    editable = seen["package"].startswith(str(sources))
+    home = sources if editable else installed.site_packages / "versatune_plugin"
+    assert editable is any(installed.site_packages.glob("__editable__*"))
+    assert seen == {
+        "hooked": 1,
+        "loaded": True,
+        "package": str((sources if editable else installed.site_packages) / "versatune_plugin" / "__init__.py"),
+        "directory": str(home / "eval_tasks"),
+        "command": "versatune_plugin.cli:versatune",
+        "version": versatune_plugin.__version__,
+        "resource": "task: versatune_packaged\n",
+    }
+
+
+def test_the_switch_works_in_an_installed_environment(installed: Environment) -> None:
+    assert json.loads(installed.start(LOOK, VERSATUNE_STARTUP="0"))["hooked"] == 0
+
+
+def test_the_console_script(installed: Environment) -> None:
+    assert "Usage: versatune" in run(installed.bin / "versatune", "--help", cwd=installed.bin)
+
+
+def test_uninstalling_leaves_nothing_behind(wheel: Path, tmp_path: Path) -> None:
+    environment = Environment(tmp_path / "venv")
+    before = sorted(environment.site_packages.iterdir())
+    environment.pip("install", "--no-index", "--no-deps", wheel)
+    assert (environment.site_packages / "versatune.pth").is_file()
+    environment.pip("uninstall", "--yes", "versatune")
+    assert sorted(environment.site_packages.iterdir()) == before
+
+
+@pytest.mark.parametrize("rest", ["nothing", "a broken package", "an unreadable package"])
+def test_the_line_harms_no_interpreter_when_the_package_cannot_be_imported(
+    wheel: Path, tmp_path: Path, rest: str
+) -> None:
+    environment = Environment(tmp_path / "venv")
+    (environment.site_packages / "borrowed.pth").unlink()
+    with ZipFile(wheel) as archive:
+        archive.extract("versatune.pth", environment.site_packages)
+    package = environment.site_packages / "versatune_plugin"
+    if rest == "a broken package":
+        package.mkdir()
+        (package / "__init__.py").write_text("def half a file")
+    elif rest == "an unreadable package":
+        package.mkdir()
+        (package / "__init__.py").symlink_to("__init__.py")
+    assert environment.start("print('fine')") == "fine\n"

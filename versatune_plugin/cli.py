@@ -1,0 +1,80 @@
+"""The commands: ``versatune ...`` and ``axolotl versatune ...``. Everything heavy is imported inside a command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from versatune_plugin import __version__
+from versatune_plugin.errors import VersaTuneError
+
+
+def told_plainly(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Print a `VersaTuneError` as a message instead of a traceback, and end with status 1."""
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except VersaTuneError as error:
+            click.secho(f"versatune: {error}", err=True, fg="red")
+            sys.exit(1)
+
+    return run
+
+
+CONFIG = click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.group(name="versatune")
+@click.version_option(__version__, package_name="versatune")
+def versatune() -> None:
+    """Mixtures of domains that move while a model is fine-tuned."""
+
+
+@versatune.command()
+@CONFIG
+@click.option("--out", type=FILE, help="The knowledge file. Default: what the YAML names, or knowledge.json.")
+@click.option("--texts", type=int, help="Texts per iteration (N_S). Default: 2000.")
+@click.option("--iterations", type=int, help="At most so many iterations (T). Default: 5.")
+@click.option(
+    "--tolerance", type=float, help="End once every 95 % half width is at most this; 0: never. Default: 0.01."
+)
+@click.option("--max-unparsed", type=float, help="Share of texts without a judgement that is too many. Default: 0.02.")
+@click.option("--max-new-tokens", type=int, help="Tokens of a text. Default: 128.")
+@click.option("--batch-size", type=int, help="Texts generated, and judged, at a time. Default: 64.")
+@click.option("--temperature", type=float, help="Of the sampling. Default: 1.")
+@click.option("--seed", type=int, help="Of sampling, judge and bootstrap. Default: 42.")
+@click.option(
+    "--judge", help="classifier (trained on your own rows) or model (an instruct model). Default: classifier."
+)
+@click.option("--judge-model", help="For --judge model: a path or a hub id.")
+@click.option("--training-rows", type=int, help="For --judge classifier: rows of each domain. Default: 1000.")
+@click.option("--preset", help="paper: 40000 texts x 5 iterations.")
+@told_plainly
+def detect(config: Path, preset: str | None, **given: Any) -> None:
+    """Detect which domains the base model knows, and how well: its knowledge distribution (Algorithm 1)."""
+    from versatune_plugin.knowledge.detect import detect as run
+    from versatune_plugin.knowledge.options import DetectionOptions
+    from versatune_plugin.knowledge.summary import show_knowledge
+
+    show_knowledge(run(config, DetectionOptions.choose(preset, **given)))
+
+
+@versatune.command()
+@CONFIG
+@click.option("--model", help="The reference model: a path or a hub id. Default: the run's own base_model.")
+@click.option("--epochs", type=click.IntRange(min=1), default=3, show_default=True, help="Passes over each domain.")
+@click.option("--out", type=FILE, help="The file. Default: what the YAML names.")
+@told_plainly
+def reference(config: Path, model: str | None, epochs: int, out: Path | None) -> None:
+    """Measure each domain's mastery ceiling: the lowest held-out loss of a model tuned on it alone."""
+    from versatune_plugin.reference.measure import measure_references
+
+    measure_references(config, model=model, epochs=epochs, out=out)

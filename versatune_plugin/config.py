@@ -1,0 +1,256 @@
+"""The section ``versatune:`` of an Axolotl YAML: what may stand there, checked with all problems in one message."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.mixture.contract import PolicyOptions
+from versatune_plugin.mixture.registry import POLICIES
+from versatune_plugin.mixture.weights import complaints
+
+HEADING = "this configuration cannot be trained with VersaTune"
+
+
+class Section(BaseModel):
+    """The section ``versatune:``. The options of the chosen mixture stand beside these.
+
+    Example::
+
+        versatune:
+          mixture: versatune
+          knowledge: knowledge.json
+          reference: reference.json
+          sigma: 0.5
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mixture: str = Field(description="the name of a mixture")
+    knowledge: Literal["uniform", "proportional"] | dict[str, float] | Path | None = Field(
+        default=None,
+        union_mode="left_to_right",
+        description="the prior: a file of `axolotl versatune detect`, shares by domain, uniform or proportional",
+    )
+    reference: dict[str, float] | Path | None = Field(
+        default=None,
+        union_mode="left_to_right",
+        description="the mastery ceilings: a file of `axolotl versatune reference`, or nats per token by domain",
+    )
+    samples_per_epoch: int | None = Field(
+        default=None, ge=1, description="rows an epoch draws; default: all training rows"
+    )
+    update_steps: int | None = Field(
+        default=None, ge=1, description="optimizer steps between two updates of the weights"
+    )
+    updates_per_epoch: int | None = Field(default=None, ge=1, description="updates in an epoch")
+    heldout: int | None = Field(default=None, ge=0, description="rows of each domain kept out to measure its loss")
+    measure_budget: float = Field(default=0.02, gt=0, le=1, description="share of training compute for measuring")
+    floor: float = Field(default=0.01, ge=0, lt=1, description="no weight falls under it")
+    cap: float = Field(default=1.0, gt=0, le=1, description="no weight rises over it")
+    unit: Literal["samples", "tokens"] = Field(default="samples", description="what the weights are shares of")
+    max_passes: float | None = Field(default=None, gt=0, description="passes over a domain after which the run ends")
+    on_exhausted: Literal["stop", "error"] = Field(default="stop", description="how it then ends")
+    accept_changes: bool = Field(default=False, description="resume although the configuration or the data changed")
+    heldout_file: Path | None = Field(default=None, description="set by `reference`: the texts to hold out")
+    dataset_domains: list[str] = Field(default_factory=list, description="set by the plugin: the domain of each entry")
+    options: dict[str, Any] = Field(default_factory=dict, description="set by the plugin: the mixture's own options")
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The domains' names, sorted."""
+        return tuple(sorted(set(self.dataset_domains)))
+
+    @property
+    def policy_options(self) -> PolicyOptions:
+        """The options of the mixture, validated for it."""
+        return POLICIES[self.mixture].Options(**self.options)
+
+
+class VersaTuneArgs(BaseModel):
+    """What the plugin adds to Axolotl's schema."""
+
+    versatune: dict[str, Any] | None = None
+
+
+def take_section(cfg: MutableMapping[str, Any]) -> Section:
+    """Read the section from a raw Axolotl configuration, and move each data set's ``domain`` into it.
+
+    Axolotl's validation drops keys it does not know from ``datasets`` entries; hence the move. The section in ``cfg``
+    is replaced by its validated form.
+
+    Raises:
+        VersaTuneError: all that is wrong, each with its remedy.
+    """
+    problems: list[str] = []
+    raw = cfg.get("versatune")
+    if not isinstance(raw, Mapping):
+        raise VersaTuneError(
+            "`plugins:` names VersaTune, but the configuration has no section `versatune:`. "
+            "Add one (at least `versatune: {mixture: uniform}`), or remove the plugin."
+        )
+    values = dict(raw)
+    labels = _take_labels(cfg, values.pop("dataset_domains", None), problems)
+    problems += host_conflicts(cfg)
+    section = _validated(values, labels, problems)
+    if section is not None:
+        problems += _rules(section)
+    if problems or section is None:
+        raise VersaTuneError.collected(HEADING, problems)
+    cfg["versatune"] = section.model_dump(mode="json", exclude_none=True)
+    return section
+
+
+def section_of(cfg: Mapping[str, Any]) -> Section:
+    """The section of a configuration that `take_section` has read."""
+    return Section.model_validate(dict(cfg["versatune"]))
+
+
+def _take_labels(cfg: MutableMapping[str, Any], moved: list[str] | None, problems: list[str]) -> list[str]:
+    entries = cfg.get("datasets") or []
+    if not entries:
+        problems.append("`datasets:` is empty; name at least one data set, with its `domain:`")
+    if moved:
+        return list(moved)
+    labels = []
+    for number, entry in enumerate(entries):
+        label = entry.pop("domain", None)
+        if not isinstance(label, str) or not label.strip():
+            problems.append(
+                f"datasets[{number}] ({entry.get('path')}): `domain` is {label!r}; give every data set its domain, "
+                "for example `domain: law`"
+            )
+        else:
+            labels.append(label)
+    return labels
+
+
+def _validated(values: dict[str, Any], labels: list[str], problems: list[str]) -> Section | None:
+    mixture = values.get("mixture")
+    own = {name: values.pop(name) for name in list(values) if name not in Section.model_fields}
+    if "options" in values:
+        own |= values.pop("options")
+    if mixture not in POLICIES:
+        known = ", ".join(POLICIES)
+        close = difflib.get_close_matches(str(mixture), POLICIES, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        problems.append(f"versatune.mixture: unknown mixture {mixture!r}{hint}; choose one of {known}")
+    else:
+        problems += _option_problems(str(mixture), own)
+    try:
+        return Section(**values, dataset_domains=labels, options=own if mixture in POLICIES else {})
+    except ValidationError as error:
+        problems += [
+            problem
+            for problem in _explained(error, Section)
+            if mixture in POLICIES or "versatune.mixture" not in problem
+        ]
+        return None
+
+
+def _option_problems(mixture: str, own: dict[str, Any]) -> list[str]:
+    options = POLICIES[mixture].Options
+    allowed = [
+        *options.model_fields,
+        *(name for name in Section.model_fields if name not in ("dataset_domains", "options")),
+    ]
+    problems = []
+    for name in [name for name in own if name not in options.model_fields]:
+        close = difflib.get_close_matches(name, allowed, n=1)
+        owners = [policy.name for policy in POLICIES.values() if name in policy.Options.model_fields]
+        hint = (
+            f"did you mean {close[0]!r}?" if close else f"it belongs to {', '.join(owners)}" if owners else "remove it"
+        )
+        problems.append(f"versatune.{name}: not an option of the mixture {mixture!r}; {hint}")
+    try:
+        options(**{name: value for name, value in own.items() if name in options.model_fields})
+    except ValidationError as error:
+        problems += _explained(error, options)
+    return problems
+
+
+def _explained(error: ValidationError, model: type[BaseModel]) -> list[str]:
+    told: dict[str, str] = {}
+    for detail in error.errors():
+        name = str(detail["loc"][0])
+        description = model.model_fields[name].description if name in model.model_fields else "unknown option"
+        message = str(detail["msg"]).removeprefix("Input should be ")
+        told.setdefault(name, f"versatune.{name}: is {detail['input']!r}, but should be {message} ({description})")
+    return list(told.values())
+
+
+def _rules(section: Section) -> list[str]:
+    problems = []
+    k = len(section.domains)
+    if k and section.floor * k >= 1:
+        problems.append(
+            f"versatune.floor: {section.floor} x {k} domains leaves nothing to move; set it under {1 / k:.4g}"
+        )
+    if k and section.cap * k < 1:
+        problems.append(f"versatune.cap: {section.cap} x {k} domains cannot sum to one; set it to at least {1 / k:.4g}")
+    if section.floor > section.cap:
+        problems.append(f"versatune.floor: {section.floor} lies over the cap {section.cap}; lower it")
+    if section.update_steps is not None and section.updates_per_epoch is not None:
+        problems.append("versatune.update_steps and versatune.updates_per_epoch say the same twice; keep one of them")
+    if section.mixture in POLICIES:
+        problems += _needs_of_the_mixture(section)
+    if k:
+        for name in ("knowledge", "reference"):
+            if isinstance(value := getattr(section, name), dict):
+                problems += complaints(value, section.domains, f"versatune.{name}")
+    return problems
+
+
+def _needs_of_the_mixture(section: Section) -> list[str]:
+    problems = []
+    policy = POLICIES[section.mixture]
+    if policy.uses_prior and section.knowledge is None:
+        problems.append(
+            f"versatune.knowledge: the mixture {section.mixture!r} starts from a prior; make one with "
+            "`axolotl versatune detect CONFIG` and name the file, or set `knowledge: uniform`"
+        )
+    if policy.uses_reference and section.reference is None:
+        problems.append(
+            f"versatune.reference: the mixture {section.mixture!r} needs reference losses; make them with "
+            "`axolotl versatune reference CONFIG` and name the file"
+        )
+    if policy.moves and section.heldout == 0:
+        problems.append(
+            f"versatune.heldout: the mixture {section.mixture!r} moves by held-out losses; set it to 1 or more"
+        )
+    return problems
+
+
+def host_conflicts(cfg: Mapping[str, Any]) -> list[str]:
+    """What a run under VersaTune cannot honour of Axolotl's own options, one sentence each."""
+    conflicts = {
+        "streaming": "the rows of each domain must be countable; set it to false",
+        "pretraining_dataset": "it streams, and VersaTune needs `datasets:` with a domain each; use those",
+        "sample_packing": "packed bins are planned for a whole epoch, so the weights could not act; set it to false",
+        "curriculum_sampling": "VersaTune decides the order of rows; remove it",
+        "group_by_length": "VersaTune decides the order of rows; remove it",
+        "auto_find_batch_size": "it would change the global batch in the middle of the run; remove it",
+        "skip_prepare_dataset": "VersaTune needs tokenised rows; remove it",
+        "batch_flattening": "it is not supported yet; remove it",
+        "rl": "only supervised fine-tuning is supported; remove it",
+        "reward_model": "only supervised fine-tuning is supported; remove it",
+        "process_reward_model": "only supervised fine-tuning is supported; remove it",
+        "processor_type": "multimodal rows are not supported; remove it",
+        "trainer_cls": "VersaTune brings the trainer class; remove it",
+        "use_ray": "it is not supported yet; launch with accelerate",
+    }
+    problems = [f"{name}: {cfg[name]!r} cannot be honoured: {why}" for name, why in conflicts.items() if cfg.get(name)]
+    problems += [
+        f"test_datasets[{number}]: its `domain` would have no effect: Axolotl's test sets belong to no domain; remove it"
+        for number, entry in enumerate(cfg.get("test_datasets") or [])
+        if entry.get("domain")
+    ]
+    for name in ("context_parallel_size", "tensor_parallel_size", "expert_parallel_size"):
+        if (cfg.get(name) or 1) > 1:
+            problems.append(f"{name}: {cfg[name]} is not supported yet; remove it")
+    return problems

@@ -1,0 +1,67 @@
+"""Axolotl's hooks, a few lines each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from axolotl.integrations.base import BasePlugin
+
+from versatune_plugin.config import section_of, take_section
+from versatune_plugin.errors import VersaTuneError
+
+if TYPE_CHECKING:
+    from axolotl.common.datasets import TrainDatasetMeta
+
+    from versatune_plugin.training.live import LiveMixture
+
+
+class VersaTunePlugin(BasePlugin):
+    """Decides, while a model is fine-tuned, how much of each domain goes into the next batches.
+
+    In the YAML: ``plugins: [versatune]`` or ``plugins: [versatune_plugin.VersaTunePlugin]``.
+    """
+
+    live: LiveMixture
+
+    def register(self, cfg: dict[str, Any]) -> None:
+        """Read the section ``versatune:`` and the data sets' domains before Axolotl's schema drops the latter."""
+        take_section(cfg)
+
+    def get_input_args(self) -> str:
+        """The section's place in Axolotl's schema."""
+        return "versatune_plugin.config.VersaTuneArgs"
+
+    def load_datasets(self, cfg: Any, preprocess: bool = False) -> TrainDatasetMeta:
+        """Load every domain's rows; before training, settle and show what the run will do."""
+        from axolotl.common.datasets import TrainDatasetMeta
+
+        from versatune_plugin.domains import load_rows
+        from versatune_plugin.training.start import start_run
+
+        section = section_of(cfg)
+        if preprocess:
+            table = load_rows(cfg, section.dataset_domains)
+            return TrainDatasetMeta(table.dataset, table.validation)
+        self.live = start_run(cfg, section)
+        return TrainDatasetMeta(self.live.table.dataset, self.live.table.validation, self.live.outline.total_steps)
+
+    def get_trainer_cls(self, cfg: Any) -> type[Any]:
+        """Axolotl's trainer with our loader."""
+        from versatune_plugin.training.trainer import VersaTuneTrainer
+
+        return VersaTuneTrainer
+
+    def post_trainer_create(self, cfg: Any, trainer: Any) -> None:
+        """Hand the mixture to the trainer.
+
+        Raises:
+            VersaTuneError: another plugin's trainer class came first.
+        """
+        from versatune_plugin.training.trainer import VersaTuneTrainer
+
+        if not isinstance(trainer, VersaTuneTrainer):
+            raise VersaTuneError(
+                f"the trainer is a {type(trainer).__name__} of another plugin, so VersaTune would do nothing: "
+                f"of `plugins: {list(cfg.plugins)}` keep only one that brings a trainer, or list versatune first"
+            )
+        trainer.attach(self.live)

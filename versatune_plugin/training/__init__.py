@@ -1,0 +1,1 @@
+"""The live run: trainer class, callback, held-out losses, checkpoint."""

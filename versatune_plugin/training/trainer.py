@@ -1,0 +1,102 @@
+"""Axolotl's trainer with the live mixture's loader, and the callback that moves the weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from axolotl.core.trainers.base import AxolotlTrainer
+from datasets import Dataset
+from torch.utils.data import DataLoader
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.training.live import LiveMixture
+
+
+class VersaTuneTrainer(AxolotlTrainer):
+    """Draws its batches from a `LiveMixture`; everything else is Axolotl's."""
+
+    live: LiveMixture
+
+    def attach(self, live: LiveMixture) -> None:
+        """Take the mixture that decides the batches, before training starts."""
+        self.live = live
+        live.attach(self)
+        self.add_callback(MixtureCallback(self))
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """The plan's batches, unprepared and loaded in this process.
+
+        Accelerate would shard the batches a second time, and workers would fetch ahead of a change of the weights.
+        """
+        assert isinstance(self.train_dataset, Dataset)
+        return DataLoader(
+            self._remove_unused_columns(self.train_dataset, description="training"),
+            batch_sampler=self.live.sampler,
+            collate_fn=self.data_collator,
+            num_workers=0,
+            pin_memory=self.args.dataloader_pin_memory and torch.cuda.is_available(),
+            # Without one of its own, each iteration would draw from the global generator.
+            generator=torch.Generator(),
+        )
+
+    def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
+        """Train; from a checkpoint, the mixture goes on where it stood."""
+        checkpoint = resume_from_checkpoint
+        if checkpoint is True:
+            checkpoint = get_last_checkpoint(self.args.output_dir)
+            if checkpoint is None:
+                raise VersaTuneError(f"{self.args.output_dir} has no checkpoint to resume from")
+        if checkpoint:
+            self.live.resume(Path(checkpoint))
+        return super().train(checkpoint or None, *args, **kwargs)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        # The last thing before trainer_state.json, which marks a checkpoint as complete.
+        super()._save_rng_state(output_dir)
+        if self.args.should_save:
+            self.live.save(Path(output_dir), self.state.global_step)
+
+    def measured_model(self) -> Any:
+        """The model to measure: the engine's wrapper where forward passes must go through it."""
+        return self.model_wrapped if self.is_deepspeed_enabled else self.model
+
+    def measured_columns(self, rows: Dataset) -> list[str]:
+        """The columns that the model takes."""
+        return self._remove_unused_columns(rows, description="held-out").column_names
+
+
+class MixtureCallback(TrainerCallback):
+    """Passes the trainer's events on to the live mixture."""
+
+    def __init__(self, trainer: VersaTuneTrainer) -> None:
+        self.trainer = trainer
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Open the record."""
+        self.trainer.live.begin(self.trainer)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Update the weights if it is time; stop, with a checkpoint, if a domain is used up."""
+        self.trainer.live.after_step(self.trainer, state.global_step)
+        if self.trainer.live.exhausted:
+            control.should_training_stop = True
+            control.should_save = True
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Measure where the run ends, while the trackers still listen: they close at the end of training."""
+        if control.should_training_stop:
+            self.trainer.live.measure_end(self.trainer, state.global_step)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Close the record."""
+        self.trainer.live.finish(self.trainer, state.global_step)
