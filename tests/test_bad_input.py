@@ -69,14 +69,9 @@ def test_sections(
 def test_all_problems_come_in_one_message(axolotl: Axolotl, tiny: Tiny, tmp_path: Path) -> None:
     cfg = tiny.config(tmp_path / "out", streaming=True, curriculum_sampling=True, group_by_length=True)
     del cfg["datasets"][1]["domain"]
-    told = [
-        "streaming: True",
-        "curriculum_sampling: True",
-        "group_by_length: True",
-        "`domain` is None",
-        "unknown mixture",
-    ]
-    refused(axolotl, {**cfg, "sample_packing": True, "versatune": {"mixture": "other"}}, *told, "sample_packing: True")
+    cfg |= {"sample_packing": True, "plugins": ["versatune", *cfg["plugins"]], "versatune": {"mixture": "other"}}
+    told = [f"{name}: True" for name in ("streaming", "curriculum_sampling", "group_by_length", "sample_packing")]
+    refused(axolotl, cfg, *told, "`domain` is None", "unknown mixture", "are the same plugin")
 
 
 KNOWLEDGE = {

@@ -68,7 +68,9 @@ def test_what_is_held_out_of_a_domain_depends_on_no_other_domain() -> None:
 
 
 def test_rows_without_a_token_to_learn_are_not_held_out() -> None:
-    silent = Dataset.from_dict({"input_ids": [[9, 9]] * 10, "labels": [[-100, -100]] * 10, "attention_mask": [[1, 1]] * 10})
+    silent = Dataset.from_dict(
+        {"input_ids": [[9, 9]] * 10, "labels": [[-100, -100]] * 10, "attention_mask": [[1, 1]] * 10}
+    )
     from datasets import concatenate_datasets
 
     held = table(law=concatenate_datasets([silent, rows(6)])).hold_out(5, seed=1)
@@ -107,7 +109,11 @@ def test_the_digest_sees_tokens_labels_and_where_rows_end() -> None:
 
 def test_mean_supervised_counts_training_rows_only() -> None:
     long = Dataset.from_dict(
-        {"input_ids": [[9, 1, 1, 1], [9, 1]], "labels": [[-100, 1, 1, 1], [-100, 1]], "attention_mask": [[1] * 4, [1] * 2]}
+        {
+            "input_ids": [[9, 1, 1, 1], [9, 1]],
+            "labels": [[-100, 1, 1, 1], [-100, 1]],
+            "attention_mask": [[1] * 4, [1] * 2],
+        }
     )
     held = table(law=long)
     assert held.mean_supervised().tolist() == [2.0]

@@ -3,10 +3,7 @@
 Importing this package costs nothing: the plugin class and what it needs are imported when Axolotl asks for it.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # type checkers take it as true; `typing` would cost every start of Python milliseconds
 if TYPE_CHECKING:
     from versatune_plugin.plugin import VersaTunePlugin
 
@@ -14,7 +11,7 @@ __all__ = ["VersaTunePlugin", "__version__"]
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "type[VersaTunePlugin]":
     if name != "VersaTunePlugin":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.host.startup import PLUGIN_NAMES
 from versatune_plugin.mixture.contract import PolicyOptions
 from versatune_plugin.mixture.registry import POLICIES
 from versatune_plugin.mixture.weights import complaints
@@ -96,6 +97,8 @@ def take_section(cfg: MutableMapping[str, Any]) -> Section:
         )
     values = dict(raw)
     labels = _take_labels(cfg, values.pop("dataset_domains", None), problems)
+    if len(named := [name for name in cfg.get("plugins") or [] if name in PLUGIN_NAMES]) > 1:
+        problems.append(f"plugins: {' and '.join(named)} are the same plugin; keep one of them")
     problems += host_conflicts(cfg)
     section = _validated(values, labels, problems)
     if section is not None:
@@ -246,7 +249,7 @@ def host_conflicts(cfg: Mapping[str, Any]) -> list[str]:
     }
     problems = [f"{name}: {cfg[name]!r} cannot be honoured: {why}" for name, why in conflicts.items() if cfg.get(name)]
     problems += [
-        f"test_datasets[{number}]: its `domain` would have no effect: Axolotl's test sets belong to no domain; remove it"
+        f"test_datasets[{number}]: its `domain` would have no effect, as test sets belong to no domain; remove it"
         for number, entry in enumerate(cfg.get("test_datasets") or [])
         if entry.get("domain")
     ]

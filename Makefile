@@ -1,0 +1,60 @@
+# Everything runs in .venv, which is made on the spot from nothing but Python 3.11 (or newer) and make.
+#   make quickstart   environment, install, the whole path on a small model
+#   make test         environment, install, lint, tests
+#   make lint | bench | clean
+# Another Python: make test PYTHON=python3.12. Versions are pinned for Python 3.11 only (constraints/py311.txt);
+# a newer one gets the newest versions that setup.cfg admits.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+# as an activated environment would have it: `axolotl`, `accelerate` and `lm_eval` are found
+ACTIVATED := PATH="$(CURDIR)/$(BIN):$$PATH"
+
+# Axolotl's imports take three times as long where Python may not keep the bytecode it compiled.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: quickstart test lint format bench clean
+
+quickstart: $(INSTALLED)
+	$(ACTIVATED) versatune quickstart
+
+test: lint
+	$(ACTIVATED) python -m pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(INSTALLED)
+	@for script in benchmarks/*.py; do echo "$$script"; $(ACTIVATED) python "$$script" || exit 1; done
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# uv installs in seconds what takes pip minutes, but does not read pip's configuration: a folder of wheels (a CPU build of
+# torch, say) or a mirror that pip knows is handed on to it.
+pip_config = $$($(BIN)/python -m pip config get $(1) 2>/dev/null || true)
+
+$(INSTALLED): setup.cfg setup.py pyproject.toml $(wildcard constraints/*.txt)
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11, or name another one, for example make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@set -e; \
+	version=$$($(BIN)/python -c 'import sys; print("py%d%d" % sys.version_info[:2])'); \
+	pins=constraints/$$version.txt; \
+	if [ -f $$pins ]; then pinned="-c $$pins"; \
+	else pinned=; echo "no $$pins: the newest versions that setup.cfg admits are installed"; fi; \
+	links=$${PIP_FIND_LINKS:-$(call pip_config,global.find-links)}; \
+	index=$${PIP_INDEX_URL:-$(call pip_config,global.index-url)}; \
+	if [ -n "$$links" ]; then export UV_FIND_LINKS="$${UV_FIND_LINKS:-$$(echo $$links | tr ' ' ',')}"; fi; \
+	if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$index}"; fi; \
+	set -x; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$pinned uv; \
+	$(BIN)/uv pip install --python $(BIN)/python $$pinned $${pinned:+--build-constraints $$pins} -e '.[quickstart,dev]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""Tasks for lm-eval; installed as ``versatune_plugin.eval_tasks``."""

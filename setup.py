@@ -1,0 +1,36 @@
+"""What setup.cfg cannot say: the package that lies outside its parent, and the start-up line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+STARTUP_FILE = "versatune.pth"
+# Python runs this line whenever it starts. Whatever is wrong with the installation must not reach that interpreter.
+STARTUP_LINE = """\
+import os; exec('try:\\n from versatune_plugin.host import startup; startup.install()\\nexcept Exception: pass')
+"""
+
+
+class BuildWithStartupLine(build_py):
+    """``build_py`` that also puts ``versatune.pth`` into the root of the wheel, hence into site-packages."""
+
+    def run(self) -> None:
+        super().run()
+        # An editable wheel leaves `build_lib` out and is packed from the folder that `install` would fill.
+        root = self.get_finalized_command("install").install_lib if self.editable_mode else self.build_lib
+        Path(root).mkdir(parents=True, exist_ok=True)
+        Path(root, STARTUP_FILE).write_text(STARTUP_LINE, encoding="utf-8")
+
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        ours = [] if self.editable_mode else [str(Path(self.build_lib, STARTUP_FILE))]
+        return [*super().get_outputs(include_bytecode), *ours]
+
+
+setup(
+    # `find:` in setup.cfg cannot add a package that setup.cfg's `package_dir` maps onto a folder elsewhere.
+    packages=[*find_packages(include=["versatune_plugin", "versatune_plugin.*"]), "versatune_plugin.eval_tasks"],
+    cmdclass={"build_py": BuildWithStartupLine},
+)

@@ -1,0 +1,86 @@
+"""The quickstart: `short` from end to end through Axolotl's own command line, and the parts that need none of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from versatune_plugin.artifacts import read_json
+from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.quickstart import run
+from versatune_plugin.quickstart.configuration import configuration
+from versatune_plugin.quickstart.presets import PRESETS
+from versatune_plugin.quickstart.run import run_quickstart
+from versatune_plugin.quickstart.show import heldout_losses, total_variation
+
+DOMAINS = ["code", "finance", "general", "law", "medicine", "science"]
+
+
+def test_configurations_differ_in_the_mixture_only() -> None:
+    uniform, versatune = (yaml.safe_load(configuration(m, DOMAINS, PRESETS["short"], 5)) for m in run.MIXTURES)
+    own = versatune.pop("versatune")
+    assert own.pop("knowledge") == "knowledge.json"
+    assert own.pop("reference") == "reference.json"
+    assert own.pop("mixture") == "versatune"
+    other = uniform.pop("versatune")
+    assert other.pop("mixture") == "uniform"
+    assert own == other
+    assert (uniform.pop("output_dir"), versatune.pop("output_dir")) == ("./uniform", "./versatune")
+    assert uniform == versatune
+    assert [entry["domain"] for entry in uniform["datasets"]] == DOMAINS
+
+
+def test_total_variation_is_half_the_absolute_difference() -> None:
+    assert total_variation({"a": 0.5, "b": 0.5}, {"a": 0.2, "b": 0.8}) == pytest.approx(0.3)
+    assert total_variation({"a": 1.0, "b": 0.0}, {"a": 0.0, "b": 1.0}) == 1
+
+
+def test_losses_are_the_first_and_the_last_measurement() -> None:
+    record = [
+        {"kind": "start"},
+        {"kind": "measure", "step": 0, "loss": {"law": 5.0}},
+        {"kind": "update", "step": 5, "loss": {"law": 4.0}},
+        {"kind": "measure", "step": 9, "loss": {"law": 3.0}},
+        {"kind": "end"},
+    ]
+    assert heldout_losses(record) == ({"law": 5.0}, {"law": 3.0})
+
+
+def test_nothing_is_written_over(tmp_path: Path) -> None:
+    first = run._free(tmp_path / "here")
+    (first / "mine").write_text("kept")
+    assert run._free(tmp_path / "here").name == "here-2"
+    assert (first / "mine").read_text() == "kept"
+
+
+def test_an_unknown_preset_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(VersaTuneError, match="default, short"):
+        run_quickstart(tmp_path / "out", 1, "huge")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_the_whole_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = run_quickstart(tmp_path / "out", 3, "short")
+    figures = read_json(out / "quickstart.json", "versatune.quickstart", 1)
+    for shares in (figures["truth"], figures["knowledge"]):
+        assert sorted(shares) == DOMAINS
+        assert sum(shares.values()) == pytest.approx(1)
+    assert figures["total_variation"] < 0.5
+    losses = figures["heldout_loss"]
+    for mixture in run.MIXTURES:
+        assert sum(losses[mixture].values()) < sum(losses["start"].values())
+        assert (out / mixture / "model.safetensors").is_file()
+    kinds = [json.loads(line)["kind"] for line in (out / "versatune" / "versatune.jsonl").read_text().splitlines()]
+    assert kinds == ["start", "measure", "update", "update", "update", "measure", "end"]
+    for picture in ("knowledge.png", "weights.png"):
+        assert (out / picture).read_bytes().startswith(b"\x89PNG")
+    for listed in run.FILES:
+        for name in listed.split(", "):
+            assert (out / name).exists(), name
+    printed = capsys.readouterr().out
+    assert "total variation" in printed
+    assert str(out) in printed

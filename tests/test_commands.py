@@ -1,0 +1,93 @@
+"""The plugin under every command that a user types, found by its short name through the start-up hook."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import QUIET, Axolotl, Tiny
+from versatune_plugin.reporting.record import read_record
+
+SECTION = {"mixture": "constant", "knowledge": "proportional", "heldout": 4}
+
+
+def written(cfg: dict[str, Any], folder: Path) -> str:
+    path = folder / "run.yml"
+    path.write_text(yaml.safe_dump(cfg))
+    return str(path)
+
+
+def shell(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """A command as in an activated environment."""
+    scripts = str(Path(sys.executable).parent)
+    surroundings = {**os.environ, **QUIET, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.run(command, capture_output=True, text=True, env=surroundings, stdin=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["accelerate", "launch", "--cpu", "--num_processes", "1", "-m", "axolotl.cli.train"],
+        ["axolotl", "train"],
+    ],
+    ids=["accelerate", "axolotl"],
+)
+def test_a_real_process_trains(command: list[str], tiny: Tiny, tmp_path: Path) -> None:
+    cfg = tiny.config(tmp_path / "out", plugins=["versatune"], max_steps=3, versatune=SECTION)
+    finished = shell([*command, written(cfg, tmp_path)])
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert "VersaTune is active: mixture 'constant', 3 domains" in finished.stdout
+    record = read_record(tmp_path / "out")
+    assert [line["kind"] for line in record] == ["start", "measure", "measure", "end"]
+    assert sum(record[-1]["rows"].values()) == 12
+    assert (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_preprocess_then_train(axolotl: Axolotl, tiny: Tiny, tmp_path: Path) -> None:
+    cfg = tiny.config(tmp_path / "out", plugins=["versatune"], max_steps=2, versatune=SECTION)
+    # A path of its own, so that it is `preprocess` that fills it. Files of knowledge and reference need not exist yet.
+    cfg["dataset_prepared_path"] = str(tmp_path / "prepared")
+    later = {**cfg, "versatune": {**SECTION, "knowledge": "not-yet.json"}}
+    prepared = axolotl.run("axolotl.cli.main", "preprocess", written(later, tmp_path))
+    assert prepared.status == 0, prepared.output
+    assert len(list((tmp_path / "prepared").glob("*/state.json"))) == 3
+    trained = axolotl.train(cfg)
+    assert trained.status == 0, trained.output
+    assert trained.output.count("Loading prepared dataset from disk") == 3
+
+
+def test_a_section_without_the_plugin_is_refused(axolotl: Axolotl, tiny: Tiny, tmp_path: Path) -> None:
+    cfg = tiny.config(tmp_path / "out", plugins=[], versatune=SECTION)
+    for entry in cfg["datasets"]:
+        del entry["domain"]
+    finished = axolotl.train(cfg)
+    assert finished.status != 0
+    assert "add `plugins: [versatune]`" in finished.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_commands_help_without_heavy_imports() -> None:
+    shown = shell(["versatune", "--help"])
+    assert shown.returncode == 0
+    assert {"detect", "reference", "quickstart"} <= set(shown.stdout.split())
+
+
+def test_axolotl_knows_the_commands(axolotl: Axolotl) -> None:
+    shown = axolotl.run("axolotl.cli.main", "versatune", "reference", "--help")
+    assert shown.status == 0
+    assert "mastery ceiling" in shown.output
+
+
+def test_an_error_of_a_command_is_one_plain_message(axolotl: Axolotl, tmp_path: Path, tiny: Tiny) -> None:
+    path = written(tiny.config(tmp_path / "out", versatune={"mixture": "nothing"}), tmp_path)
+    finished = axolotl.run("axolotl.cli.main", "versatune", "reference", path)
+    assert finished.status == 1
+    assert "versatune: this configuration cannot be trained with VersaTune" in finished.output
+    assert "Traceback" not in finished.output.split("versatune: this configuration")[1]
