@@ -30,6 +30,7 @@ def told_plainly(command: Callable[..., Any]) -> Callable[..., Any]:
 
 CONFIG = click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 FILE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 @click.group(name="versatune")
@@ -65,6 +66,19 @@ def detect(config: Path, preset: str | None, **given: Any) -> None:
     from versatune_plugin.knowledge.summary import show_knowledge
 
     show_knowledge(run(config, DetectionOptions.choose(preset, **given)))
+
+
+@versatune.command()
+@click.option("--out", type=FOLDER, default="quickstart-out", show_default=True, help="Where everything is written.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Another seed, other figures.")
+@click.option("--preset", default="default", show_default=True, help="default, short, real or real-short.")
+@click.option("--rows", type=FOLDER, help="Your own rows, <domain>.jsonl in alpaca format, instead of made ones.")
+@told_plainly
+def quickstart(out: Path, seed: int, preset: str, rows: Path | None) -> None:
+    """The whole path on a small model made on the spot: offline, on a CPU, in minutes."""
+    from versatune_plugin.quickstart.run import run_quickstart
+
+    run_quickstart(out, seed, preset, rows)
 
 
 @versatune.command()

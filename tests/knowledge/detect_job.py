@@ -17,7 +17,7 @@ from typing import Any
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.knowledge import DetectionOptions
 from versatune_plugin.knowledge.detect import detect
-from versatune_plugin.knowledge.summary import print_summary
+from versatune_plugin.knowledge.summary import show_knowledge
 
 
 def kill_at(path: Path, lines: int) -> None:
@@ -34,7 +34,7 @@ def main() -> None:
     chosen: dict[str, Any] = {name: int(value) if value.isdigit() else value for name, value in pairs.items()}
     options = DetectionOptions.choose(**chosen)
     try:
-        print_summary(detect(Path(config), options), Path("knowledge.json"))
+        show_knowledge(detect(Path(config), options))
     except VersaTuneError as error:
         sys.exit(f"versatune: {error}")
 

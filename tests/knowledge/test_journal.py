@@ -37,12 +37,14 @@ def test_batches_are_numbered_within_an_iteration(tmp_path: Path) -> None:
     assert opened(journal.path).records == journal.records
 
 
-def test_a_file_cut_at_any_byte_becomes_the_whole_file_again(tmp_path: Path) -> None:
+def test_a_file_cut_anywhere_becomes_the_whole_file_again(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
     batches = fill(opened(path))
     whole = path.read_bytes()
     lines = whole.count(b"\n") - 1
-    for length in range(len(whole) + 1):
+    ends = [place for place, byte in enumerate(whole, start=1) if byte == ord("\n")]
+    around_line_ends = {end + offset for end in ends for offset in (-2, -1, 0, 1)}
+    for length in sorted({*range(0, len(whole), 9), *around_line_ends} & set(range(len(whole) + 1))):
         path.write_bytes(whole[:length])
         journal = opened(path)
         kept = len(journal.records)

@@ -47,6 +47,7 @@ def whole(axolotl: Axolotl, tiny: Tiny, tmp_path_factory: pytest.TempPathFactory
     finished = detect(axolotl, folder, tiny.config(folder / "out", versatune=SECTION))
     assert finished.status == 0, finished.output
     assert "rows it was not trained on" in finished.output
+    assert "written to knowledge.json; beside it knowledge.texts.jsonl" in finished.output
     return folder
 
 
