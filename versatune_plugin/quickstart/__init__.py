@@ -1,0 +1,1 @@
+"""The whole path on a small model that is made on the spot: offline, on a CPU, within minutes."""
