@@ -80,7 +80,6 @@ def config(model: Path, files: Mapping[str, Path], out: Path, prepared: Path, **
             {"path": str(file), "ds_type": "json", "type": "alpaca", "domain": name} for name, file in files.items()
         ],
         "dataset_prepared_path": str(prepared),
-        "dataset_num_proc": 1,
         "output_dir": str(out),
         "sequence_len": 256,
         "micro_batch_size": 2,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import yaml
@@ -64,7 +66,9 @@ def test_an_unknown_preset_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_whole_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = run_quickstart(tmp_path / "out", 3, "short")
+    # It hides accelerators and silences Axolotl through the environment: not for the tests that come after it.
+    with patch.dict(os.environ):
+        out = run_quickstart(tmp_path / "out", 3, "short")
     figures = read_json(out / "quickstart.json", "versatune.quickstart", 1)
     for shares in (figures["truth"], figures["knowledge"]):
         assert sorted(shares) == DOMAINS
