@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.conftest import Axolotl
 from tests.tiny import config, write_model, write_rows
 
-STEPS = {16: 400, 128: 60}
+STEPS = {16: 300, 128: 40}
 MICRO_BATCH = 16
 DOMAINS = ("law", "medicine", "finance", "science", "code", "general")
 
@@ -61,7 +61,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        model = write_model(folder / "model", hidden=128)
+        model = write_model(folder / "model", hidden=64)
         files = write_rows(folder / "rows", dict.fromkeys(DOMAINS, 1500))
         axolotl = Axolotl(folder)
         for batch in options.batches:
