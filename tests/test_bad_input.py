@@ -173,6 +173,13 @@ def test_a_reference_file_of_another_tokenizer_without_bits_per_byte(
     refused(axolotl, cfg, "per token of another tokenizer (0123456789abcdef)", "`bits_per_byte`")
 
 
+def test_a_reference_file_that_lacks_keys(axolotl: Axolotl, tiny: Tiny, tmp_path: Path) -> None:
+    file = reference_file(tmp_path / "reference.json", tiny, tokenizer=None, heldout=None)
+    section = {name: value for name, value in MOVING.items() if name != "heldout"}
+    cfg = tiny.config(tmp_path / "out", versatune={**section, "reference": file})
+    refused(axolotl, cfg, f"{file}: lacks tokenizer, heldout", "or write the losses into the YAML")
+
+
 def test_a_reference_file_measured_on_other_rows(axolotl: Axolotl, tiny: Tiny, tmp_path: Path) -> None:
     file = reference_file(tmp_path / "reference.json", tiny)
     cfg = tiny.config(tmp_path / "out", versatune={**MOVING, "reference": file})

@@ -80,6 +80,11 @@ class DomainTable:
         """The domains' names, sorted."""
         return tuple(domain.name for domain in self.domains)
 
+    @property
+    def training_sizes(self) -> NDArray[np.int64]:
+        """Rows of each domain that may be trained on, shape (k,)."""
+        return np.array([domain.training_size for domain in self.domains], dtype=np.int64)
+
     def domain(self, name: str) -> Domain:
         """The domain called ``name``."""
         return self.domains[self.names.index(name)]

@@ -20,6 +20,7 @@ LOG = logging.getLogger("axolotl.versatune")
 KIND = "versatune.reference"
 TEXTS_KIND = "versatune.heldout_texts"
 SCHEMA = 1
+REQUIRED = ("nats_per_token", "tokenizer", "heldout", "heldout_digests", "seed")
 
 
 def text_key(text: str) -> str:
@@ -35,7 +36,7 @@ def heldout_digest(table: DomainTable, name: str, tokenizer: Any) -> str:
 
 def heldout_of(path: Path) -> int:
     """The held-out rows of a domain that the losses in a reference file were measured on."""
-    return int(read_json(path, KIND, SCHEMA)["heldout"])
+    return int(_read(path)["heldout"])
 
 
 def read_reference_losses(reference: Path | Mapping[str, float], table: DomainTable, tokenizer: Any) -> Vector:
@@ -54,7 +55,7 @@ def read_reference_losses(reference: Path | Mapping[str, float], table: DomainTa
     """
     if isinstance(reference, Mapping):
         return _positive(reference, table.names, "versatune.reference")
-    payload = read_json(reference, KIND, SCHEMA)
+    payload = _read(reference)
     same = payload["tokenizer"] == tokenizer_fingerprint(tokenizer)
     if not same and "bits_per_byte" not in payload:
         raise VersaTuneError(
@@ -104,6 +105,17 @@ def hold_out_texts(table: DomainTable, path: Path, tokenizer: Any) -> DomainTabl
     if problems:
         raise VersaTuneError.collected("the reference model cannot be measured on the run's held-out rows", problems)
     return table.with_heldout(chosen)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    payload = read_json(path, KIND, SCHEMA)
+    lacking = [key for key in REQUIRED if key not in payload]
+    if lacking:
+        raise VersaTuneError(
+            f"{path}: lacks {', '.join(lacking)}; make it anew with `axolotl versatune reference CONFIG`, or write the "
+            "losses into the YAML: `reference: {domain: nats per token, ...}`"
+        )
+    return payload
 
 
 def _positive(values: Mapping[str, Any], names: Sequence[str], where: str) -> Vector:

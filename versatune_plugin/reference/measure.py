@@ -20,6 +20,7 @@ from versatune_plugin.reporting.record import read_record
 
 PART_KIND = "versatune.reference_part"
 DEFAULT_EPOCHS = 3
+DEFAULT_OUT = Path("reference.json")
 # Of the user's run, not of a small model's on one domain.
 DROPPED = (
     "max_steps", "saves_per_epoch", "save_steps", "evals_per_epoch", "eval_steps", "val_set_size", "test_datasets",
@@ -44,7 +45,7 @@ def measure_references(
         out: the file; by default what ``versatune.reference`` names, or ``reference.json``.
 
     Returns:
-        What was written: see the docstring of `versatune_plugin.reference.file`.
+        What was written; `versatune_plugin.reference.file.REQUIRED` names the keys that a run reads.
 
     Raises:
         VersaTuneError: the configuration, the data or an unfinished file of another configuration.
@@ -61,15 +62,12 @@ def measure_references(
     cfg = load_cfg(str(config_path))
     section = section_of(cfg)
     tokenizer = load_tokenizer(cfg)
-    if not raw["versatune"].get("heldout"):
-        # The file that is being made cannot say yet how many rows it will be measured on.
-        section = section.model_copy(update={"reference": None})
+    file = out or (section.reference if isinstance(section.reference, Path) else DEFAULT_OUT)
+    # The file that is being made cannot say yet how many rows it will be measured on.
+    section = section.model_copy(update={"reference": None})
     outline, table = outline_run(cfg, section)
     if outline.measuring.heldout == 0:
         raise VersaTuneError("`versatune.heldout` is 0, so there is nothing to measure; set it to 16 or more")
-    file = out or (section.reference if isinstance(section.reference, Path) else Path("reference.json"))
-    if out is None and isinstance(configured := raw["versatune"].get("reference"), str):
-        file = Path(configured)
     parts = file.with_name(f"{file.stem}.parts")
     reference_model = model or str(raw["base_model"])
     made_under = {

@@ -84,8 +84,9 @@ class LiveMixture:
                 f"{self.outline.batch_size} were planned: launch one process per device with `accelerate launch`"
             )
         row_tokens = self.table.mean_supervised() if self.section.unit == "tokens" else None
-        sizes = [domain.training_size for domain in self.table.domains]
-        plan = Plan(self.table.names, sizes, self.schedule, size, self.outline.seed, row_tokens)
+        plan = Plan(
+            self.table.names, self.table.training_sizes.tolist(), self.schedule, size, self.outline.seed, row_tokens
+        )
         self.sampler = GlobalBatchSampler(
             plan,
             self.table,

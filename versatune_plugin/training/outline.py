@@ -99,8 +99,7 @@ def read_prior(section: Section, table: DomainTable) -> Vector:
     if isinstance(section.knowledge, dict):
         return normalised(section.knowledge, table.names, "versatune.knowledge")
     if section.knowledge == "proportional":
-        rows = np.array([domain.training_size for domain in table.domains], dtype=np.float64)
-        return rows / rows.sum()
+        return table.training_sizes / table.training_sizes.sum()
     if section.knowledge is None or section.knowledge == "uniform":
         return np.full(len(table.domains), 1.0 / len(table.domains))
     from versatune_plugin.knowledge.file import read_knowledge
@@ -110,9 +109,8 @@ def read_prior(section: Section, table: DomainTable) -> Vector:
 
 def make_policy(section: Section, table: DomainTable, prior: Vector) -> Policy:
     """The policy that the section names, ready for its first step."""
-    rows = np.array([domain.training_size for domain in table.domains], dtype=np.float64)
-    policy = POLICIES[section.mixture]
-    return policy(section.policy_options, Start(table.names, prior, rows))
+    rows = table.training_sizes.astype(np.float64)
+    return POLICIES[section.mixture](section.policy_options, Start(table.names, prior, rows))
 
 
 def first_weights(section: Section, policy: Policy) -> Vector:
@@ -124,7 +122,7 @@ def planned_passes(section: Section, outline: Outline, table: DomainTable, weigh
     """Passes over each domain in one epoch under ``weights``, shape (k,)."""
     shares = weights / table.mean_supervised() if section.unit == "tokens" else weights
     samples = outline.samples_per_epoch * shares / shares.sum()
-    return samples / np.array([domain.training_size for domain in table.domains])
+    return samples / table.training_sizes
 
 
 def show_outline(section: Section, outline: Outline, table: DomainTable, prior: Vector, weights: Vector) -> None:
@@ -158,6 +156,7 @@ def show_outline(section: Section, outline: Outline, table: DomainTable, prior: 
         )
     settled = outline.measuring
     lines = [
+        f"{section.mixture}: {POLICIES[section.mixture].summary}",
         f"{outline.total_steps:,} optimizer steps of {outline.batch_size} rows, "
         f"{outline.steps_per_epoch:,} to an epoch",
         f"the weights move every {settled.update_steps} steps, {settled.updates} times"
