@@ -1,7 +1,7 @@
 """How long the prompts of the twelve benchmarks are, in tokens: the share over 2048, 4096 and 8192.
 
 The prompts are those that lm-eval builds, examples included, with the longest choice or the room for an answer added.
-A model whose context is shorter sees them cut at the left, which keeps the question and its options at the end.
+A model whose context is shorter sees them cut at the left; docs/benchmarks.md says what is kept.
 
     VERSATUNE_EVAL_DATA=... python benchmarks/prompt_lengths.py --tokenizer PATH_OR_HUB_ID [--rows 500]
 """

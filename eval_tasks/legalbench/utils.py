@@ -1,5 +1,12 @@
 """Points to the code in the package; lm-eval runs this file once for each reference."""
 
-from versatune_plugin.evaluation.legalbench import answer_score, balanced_accuracy, f1, load
+from versatune_plugin.evaluation.legalbench import (
+    answer_score,
+    balanced_accuracy,
+    balanced_accuracy_stderr,
+    f1,
+    f1_stderr,
+    load,
+)
 
-__all__ = ["answer_score", "balanced_accuracy", "f1", "load"]
+__all__ = ["answer_score", "balanced_accuracy", "balanced_accuracy_stderr", "f1", "f1_stderr", "load"]

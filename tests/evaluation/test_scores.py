@@ -13,8 +13,10 @@ from click.testing import CliRunner, Result
 
 from versatune_plugin.cli import versatune
 from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.evaluation import task_files
 from versatune_plugin.evaluation.scores import (
     BENCHMARKS,
+    BY_ROWS,
     DOMAINS,
     Gain,
     Run,
@@ -45,7 +47,7 @@ def write_results(
         for benchmark, value in values.items()
     }
     (folder / "some__model").mkdir(parents=True, exist_ok=True)
-    payload = {"results": results, "config": {"limit": limit}, "model_name": "some/model"}
+    payload = {"results": results, "group_subtasks": {}, "config": {"limit": limit}, "model_name": "some/model"}
     (folder / "some__model" / name).write_text(json.dumps(payload))
     return folder
 
@@ -102,6 +104,38 @@ def test_an_unknown_standard_error_stays_unknown(tmp_path: Path) -> None:
     medicine = run.domain("medicine")
     assert medicine is not None
     assert (medicine.value, medicine.stderr) == (pytest.approx(0.3), None)
+
+
+def test_the_error_of_a_mean_over_subtasks_is_made_of_theirs_and_not_of_what_lm_eval_writes(tmp_path: Path) -> None:
+    def result(score: float, stderr: float | str) -> dict[str, Any]:
+        return {"vt_score,none": score, "vt_score_stderr,none": stderr, "vt_unparsed,none": 0.0}
+
+    payload = {
+        "results": {
+            "versatune_lawbench": result(0.5, 0.001),
+            "vt_lawbench_1_1": result(0.4, 0.03),
+            "vt_lawbench_1_2": result(0.6, 0.04),
+            "versatune_legalbench": result(0.5, "N/A"),
+            "vt_legalbench_a": result(0.5, 0.02),
+            "vt_legalbench_b": result(0.5, "N/A"),
+            "versatune_fineval": result(0.5, 0.002),
+            "vt_fineval_law": result(0.5, 0.02),
+        },
+        "group_subtasks": {
+            "versatune_lawbench": ["vt_lawbench_1_1", "vt_lawbench_1_2"],
+            "versatune_legalbench": ["vt_legalbench_a", "vt_legalbench_b"],
+            "versatune_fineval": ["vt_fineval_law"],
+        },
+        "config": {"limit": None},
+    }
+    (tmp_path / "results_1.json").write_text(json.dumps(payload))
+    (run,) = read_runs([tmp_path])
+    errors = {name: score.stderr for name, score in run.benchmarks.items()}
+    assert errors == {"lawbench": pytest.approx(0.025), "legalbench": None, "fineval": 0.002}
+
+
+def test_means_over_rows_are_those_that_the_task_files_say() -> None:
+    assert {name for name in task_files.BENCHMARKS if task_files.sub_tasks(name).by_size} == set(BY_ROWS)
 
 
 def test_relative_gains_by_hand() -> None:
@@ -163,10 +197,15 @@ def test_published_figures_stand_beside_ones_own(tmp_path: Path) -> None:
         ("a.csv", "model,poetry\nx,5\n", "unknown columns poetry"),
         ("a.csv", "name,medqa\nx,5\n", "needs a column `model`"),
         ("results_1.json", '{"results": {}', "not a result file of lm-eval"),
-        ("results_1.json", '{"results": {}, "config": {"limit": null}}', "none of our benchmarks is in it"),
+        ("results_1.json", '{"results": {}, "config": {"limit": null}}', "not a result file of lm-eval"),
         (
             "results_1.json",
-            '{"results": {"versatune_medqa": {"acc,none": 1}}, "config": {"limit": null}}',
+            '{"results": {}, "group_subtasks": {}, "config": {"limit": null}}',
+            "none of our benchmarks is in it",
+        ),
+        (
+            "results_1.json",
+            '{"results": {"versatune_medqa": {"acc,none": 1}}, "group_subtasks": {}, "config": {"limit": null}}',
             "has no vt_score",
         ),
     ],

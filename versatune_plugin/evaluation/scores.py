@@ -23,6 +23,8 @@ DOMAINS: dict[str, tuple[str, str]] = {
 }
 BENCHMARKS = tuple(name for pair in DOMAINS.values() for name in pair)
 PREFIX = "versatune_"
+# Means over rows; other benchmarks with sub-tasks are means over these.
+BY_ROWS = ("fineval", "mmlu_sci")
 
 
 @dataclass(frozen=True)
@@ -189,30 +191,37 @@ def _read_results(path: Path) -> Run:
     for file in files:
         try:
             payload = json.loads(file.read_text(encoding="utf-8"))
-            results = payload["results"]
+            results, members = payload["results"], payload["group_subtasks"]
             limited = payload["config"]["limit"] is not None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise VersaTuneError(f"{file}: not a result file of lm-eval ({type(error).__name__}: {error})") from error
         for name in BENCHMARKS:
             if PREFIX + name in results:
-                run.benchmarks[name] = _score(results[PREFIX + name], limited, file)
+                parts = [] if name in BY_ROWS else [results[leaf] for leaf in members.get(PREFIX + name, ())]
+                run.benchmarks[name] = _score(results[PREFIX + name], parts, limited, file)
     if not run.benchmarks:
         raise VersaTuneError(f"{path}: none of our benchmarks is in it; run lm_eval with `--tasks 'versatune_*'`")
     return run
 
 
-def _score(result: Mapping[str, Any], limited: bool, file: Path) -> Score:
+def _score(result: Mapping[str, Any], parts: Sequence[Mapping[str, Any]], limited: bool, file: Path) -> Score:
+    """Args: the benchmark's result, and those of the sub-tasks that it is the plain mean of, if any."""
     try:
         value = float(result["vt_score,none"])
     except (KeyError, TypeError, ValueError) as error:
         raise VersaTuneError(f"{file}: {result.get('alias', 'a benchmark')} has no vt_score") from error
-    stderr, unparsed = result.get("vt_score_stderr,none"), result.get("vt_unparsed,none")
-    return Score(
-        value,
-        float(stderr) if isinstance(stderr, int | float) else None,
-        float(unparsed) if isinstance(unparsed, int | float) else None,
-        limited,
-    )
+    stderr = _number(result, "vt_score_stderr,none")
+    if parts:
+        # lm-eval 0.4.11 writes the error of a mean over rows for that of a mean over sub-tasks.
+        errors = [_number(part, "vt_score_stderr,none") for part in parts]
+        known = [error for error in errors if error is not None]
+        stderr = math.hypot(*known) / len(known) if len(known) == len(errors) else None
+    return Score(value, stderr, _number(result, "vt_unparsed,none"), limited)
+
+
+def _number(result: Mapping[str, Any], key: str) -> float | None:
+    found = result.get(key)
+    return float(found) if isinstance(found, int | float) else None
 
 
 def _read_table(path: Path) -> list[Run]:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import re
 import string
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 # A class that no right answer has: an answer outside the possible ones is wrong whatever is right.
 NO_CLASS = ""
+NOT_KNOWN = "N/A"
+DRAWS = 2000  # of the bootstrap: a standard error within 2 %
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
@@ -20,12 +26,16 @@ def normalise(text: str) -> str:
 def answer_score(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, Any]:
     """What the aggregation of the row's kind needs under ``vt_score``, and whether no answer could be read.
 
+    Where that is no mean, also ``vt_score_stderr``: the same, for the aggregation to its standard error.
+
     Args:
         doc: the row, as `rows.load` makes it.
         results: the one generated text.
     """
     item, parsed = _BY_KIND[doc["kind"]](doc, results[0])
-    return {"vt_score": item, "vt_unparsed": 0.0 if parsed else 1.0}
+    scored = {"vt_score": item, "vt_unparsed": 0.0 if parsed else 1.0}
+    # Behind vt_score: lm-eval puts "N/A" there for an aggregation that it does not know.
+    return scored if isinstance(item, float) else {**scored, "vt_score_stderr": item}
 
 
 def balanced_accuracy(items: Sequence[tuple[str, str]]) -> float:
@@ -49,6 +59,41 @@ def f1(items: Sequence[tuple[int, int, int]]) -> float:
     """
     found, wrong, missed = (sum(counts) for counts in zip(*items, strict=True))
     return 2 * found / (2 * found + wrong + missed) if found else 0.0
+
+
+def balanced_accuracy_stderr(items: Sequence[tuple[str, str]]) -> float | str:
+    """The standard error of `balanced_accuracy`, by bootstrap over rows; as lm-eval writes it, "N/A" of one row."""
+    if len(items) < 2:
+        return NOT_KNOWN
+    outcomes, draws = _resampled([(right, right == answered) for right, answered in items])
+    classes = sorted({right for right, _ in outcomes})
+    member = np.array([[right == name for name in classes] for right, _ in outcomes], dtype=float)
+    hit = member * np.array([[correct] for _, correct in outcomes])
+    rows = draws @ member
+    # A class that is not drawn is not averaged over, as in the score itself.
+    recall = np.divide(draws @ hit, rows, out=np.zeros_like(rows), where=rows > 0)
+    return float(np.std(recall.sum(axis=1) / (rows > 0).sum(axis=1), ddof=1))
+
+
+def f1_stderr(items: Sequence[tuple[int, int, int]]) -> float | str:
+    """The standard error of `f1`, likewise."""
+    if len(items) < 2:
+        return NOT_KNOWN
+    outcomes, draws = _resampled([tuple(item) for item in items])
+    found, wrong, missed = (draws @ np.array(outcomes, dtype=float)).T
+    whole = 2 * found + wrong + missed
+    return float(np.std(np.divide(2 * found, whole, out=np.zeros_like(whole), where=whole > 0), ddof=1))
+
+
+def _resampled(items: Sequence[Any]) -> tuple[list[Any], NDArray[np.float64]]:
+    """The distinct items, and how often each is drawn when all rows are drawn anew with replacement.
+
+    Returns:
+        Items, and counts of shape (`DRAWS`, distinct items); the same ones for the same items.
+    """
+    counted = Counter(items)
+    shares = np.array(list(counted.values())) / len(items)
+    return list(counted), np.random.default_rng(0).multinomial(len(items), shares, size=DRAWS).astype(np.float64)
 
 
 def _parts(text: str) -> list[str]:

@@ -1,0 +1,65 @@
+"""Evaluation after training by Axolotl's own plugin, which runs `lm_eval` on the trained model."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from tests.conftest import Axolotl, Tiny
+from versatune_plugin.cli import versatune
+from versatune_plugin.evaluation.scores import read_runs
+
+ROWS = 6
+
+
+def write_medicine(folder: Path) -> Path:
+    """Rows of both benchmarks of medicine, made on the spot; the first of each is the example."""
+    tables = {
+        "medqa/test_gbaker_shape.jsonl": [
+            {"sent1": f"Case {n}?", "sent2": "", **{f"ending{k}": f"drug {k}" for k in range(4)}, "label": n % 4}
+            for n in range(ROWS)
+        ],
+        "medmcqa/validation_subset_hf_shape.jsonl": [
+            {"question": f"Nerve {n}?", "opa": "a", "opb": "b", "opc": "c", "opd": "d", "cop": n % 4}
+            for n in range(ROWS)
+        ],
+    }
+    for name, rows in tables.items():
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def test_the_trained_model_is_evaluated_and_its_scores_are_read(axolotl: Axolotl, tiny: Tiny, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    cfg = tiny.config(
+        out,
+        plugins=["versatune", "axolotl.integrations.lm_eval.LMEvalPlugin"],
+        versatune={"mixture": "constant", "knowledge": "uniform", "heldout": 4},
+        max_steps=2,
+        lm_eval_tasks=["versatune_medqa", "versatune_medmcqa"],
+    )
+    scripts = str(Path(sys.executable).parent)
+    env = {
+        "VERSATUNE_EVAL_DATA": str(write_medicine(tmp_path / "rows")),
+        "PATH": os.pathsep.join([scripts, os.environ["PATH"]]),
+    }
+    finished = axolotl.train(cfg, env=env)
+    assert finished.status == 0, finished.output[-3000:]
+    (file,) = (out / "lm_eval_results").rglob("results*.json")
+    payload = json.loads(file.read_text())
+    assert {name: count["effective"] for name, count in payload["n-samples"].items()} == {
+        "versatune_medqa": ROWS - 1,
+        "versatune_medmcqa": ROWS - 1,
+    }
+    assert str(out) in str(payload["config"]["model_args"])
+    (run,) = read_runs([out / "lm_eval_results"])
+    assert set(run.benchmarks) == {"medqa", "medmcqa"}
+    assert all(0 <= score.value <= 1 and score.unparsed == 0 and not score.limited for score in run.benchmarks.values())
+    shown = CliRunner().invoke(versatune, ["scores", str(out / "lm_eval_results")])
+    assert shown.exit_code == 0, shown.output
+    assert "medicine" in shown.output

@@ -1,0 +1,44 @@
+"""The same tasks under the newest lm-eval that is supported, unpacked beside the installed one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.evaluation.runs import ROOT, evaluate
+from versatune_plugin.evaluation.scores import BENCHMARKS
+
+VERSION = "0.4.13"
+
+
+@pytest.fixture(scope="module")
+def lm_eval(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for PYTHONPATH that has this version; its dependencies are those of the installed one."""
+    folder = tmp_path_factory.mktemp("lm_eval")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder)]
+    finished = subprocess.run([*command, f"lm_eval=={VERSION}"], capture_output=True, text=True)
+    if finished.returncode != 0:
+        pytest.skip(f"lm_eval {VERSION} cannot be downloaded: {finished.stderr[-300:]}")
+    return folder
+
+
+@pytest.mark.slow
+def test_the_twelve_by_their_pattern_with_the_reference_as_the_answer(lm_eval: Path, tmp_path: Path) -> None:
+    if not os.environ.get("VERSATUNE_EVAL_DATA"):
+        pytest.skip("VERSATUNE_EVAL_DATA does not name a folder with rows of the twelve benchmarks")
+    env = {"PYTHONPATH": os.pathsep.join([str(lm_eval), str(ROOT)])}
+    gold = evaluate("gold", tmp_path, "--limit", "2", env=env)
+    (file,) = tmp_path.rglob("results*.json")
+    assert json.loads(file.read_text())["lm_eval_version"] == VERSION
+    assert {name for name in gold.results if name.startswith("versatune_")} == {f"versatune_{b}" for b in BENCHMARKS}
+    assert {name: gold.score(name) for name in gold.results if gold.score(name) != 1} == {}
+    leaves = [leaf for benchmark in BENCHMARKS for leaf in gold.leaves(benchmark)]
+    assert len(leaves) == len(set(leaves)) == len(gold.rows)
+    # A standard error of our own takes its place there, too.
+    errors = [gold.results[leaf]["vt_score_stderr,none"] for leaf in gold.leaves("legalbench")]
+    assert {error for leaf, error in zip(gold.leaves("legalbench"), errors, strict=True) if gold.rows[leaf] > 1} == {0}
