@@ -1,12 +1,18 @@
 # Everything runs in .venv, which is made on the spot from nothing but Python 3.11 (or newer) and make.
 #   make quickstart   environment, install, the whole path on a small model
 #   make test         environment, install, lint, tests
+#   make compat       the same tests under newer versions of Axolotl, each in an environment of its own (about 8 GB)
 #   make lint | bench | clean
-# Another Python: make test PYTHON=python3.12. Versions are pinned for Python 3.11 only (constraints/py311.txt);
-# a newer one gets the newest versions that setup.cfg admits.
+# Another Python: make test PYTHON=python3.12. Versions are pinned for Python 3.11 (constraints/py311.txt) and for what
+# `make compat` installs; any other Python gets the newest versions that setup.cfg admits.
 
 PYTHON ?= python3.11
 VENV := .venv
+# of the installed versions; by default those of VENV's Python, where they are pinned
+PINS :=
+# Axolotl 0.20 and 0.21 need Python 3.12.
+COMPAT ?= 0.20 0.21
+COMPAT_PYTHON ?= python3.12
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # as an activated environment would have it: `axolotl`, `accelerate` and `lm_eval` are found
@@ -15,13 +21,22 @@ ACTIVATED := PATH="$(CURDIR)/$(BIN):$$PATH"
 # Axolotl's imports take three times as long where Python may not keep the bytecode it compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: quickstart test lint format bench clean
+.PHONY: quickstart test pytest compat lint format bench clean
 
 quickstart: $(INSTALLED)
 	$(ACTIVATED) versatune quickstart
 
-test: lint
-	$(ACTIVATED) python -m pytest
+test: lint pytest
+
+pytest: $(INSTALLED)
+	$(ACTIVATED) python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+compat:
+	@set -e; for version in $(COMPAT); do \
+		echo "axolotl $$version"; \
+		$(MAKE) --no-print-directory pytest VENV=.compat/$$version PYTHON=$(COMPAT_PYTHON) \
+			PINS=constraints/compat-$$version-py312.txt; \
+	done
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check
@@ -36,18 +51,19 @@ bench: $(INSTALLED)
 	@for script in benchmarks/*.py; do echo "$$script"; $(ACTIVATED) python "$$script" || exit 1; done
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .compat build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # uv installs in seconds what takes pip minutes, but does not read pip's configuration: a folder of wheels (a CPU build of
 # torch, say) or a mirror that pip knows is handed on to it.
 pip_config = $$($(BIN)/python -m pip config get $(1) 2>/dev/null || true)
 
 $(INSTALLED): setup.cfg setup.py pyproject.toml $(wildcard constraints/*.txt)
-	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11, or name another one, for example make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c '' 2>/dev/null || { echo "no $(PYTHON) runs here: install it, or name another one, for example make PYTHON=python3.12 (make compat: COMPAT_PYTHON=...)" >&2; exit 1; }
+	@test -z "$(PINS)" || test -f "$(PINS)" || { echo "no $(PINS): COMPAT names versions of Axolotl that are pinned in constraints/" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	@set -e; \
 	version=$$($(BIN)/python -c 'import sys; print("py%d%d" % sys.version_info[:2])'); \
-	pins=constraints/$$version.txt; \
+	pins=$(or $(PINS),constraints/$$version.txt); \
 	if [ -f $$pins ]; then pinned="-c $$pins"; \
 	else pinned=; echo "no $$pins: the newest versions that setup.cfg admits are installed"; fi; \
 	links=$${PIP_FIND_LINKS:-$(call pip_config,global.find-links)}; \

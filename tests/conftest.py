@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -36,11 +37,12 @@ os.environ.update(QUIET)
 
 @dataclass
 class Finished:
-    """A command that has ended: its exit status, all that it printed, and the CPU seconds that it took."""
+    """A command that has ended: its exit status, all that it printed (in each process), and its CPU seconds."""
 
     status: int
     output: str
     cpu_seconds: float
+    outputs: list[str]
 
 
 class Axolotl:
@@ -66,29 +68,45 @@ class Axolotl:
             raise RuntimeError(f"the Axolotl server said {line!r}")
         return line
 
-    def run(self, *argv: str, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Finished:
-        """Run ``python -m ARGV`` and wait for it."""
+    def run(
+        self, *argv: str, env: Mapping[str, str] | None = None, cwd: Path | None = None, processes: int = 1
+    ) -> Finished:
+        """Run ``python -m ARGV``, in as many processes as torchrun would start, and wait for it."""
         assert self._server.stdin is not None
         self._number += 1
         log = self.folder / f"{self._number}.log"
-        job = {"argv": argv, "env": dict(env or {}), "cwd": str(cwd or self.folder), "log": str(log)}
+        env = dict(env or {})
+        if processes > 1:
+            env |= {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
+            env |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+        job = {"argv": argv, "env": env, "cwd": str(cwd or self.folder), "log": str(log), "processes": processes}
         self._server.stdin.write(json.dumps(job) + "\n")
         self._server.stdin.flush()
         status, cpu_seconds = self._read().split()
-        return Finished(int(status), log.read_text(encoding="utf-8", errors="replace"), float(cpu_seconds))
+        outputs = [Path(f"{log}.{rank}").read_text(encoding="utf-8", errors="replace") for rank in range(processes)]
+        return Finished(int(status), "".join(outputs), float(cpu_seconds), outputs)
 
-    def train(self, cfg: Mapping[str, Any], *argv: str, env: Mapping[str, str] | None = None) -> Finished:
+    def train(
+        self, cfg: Mapping[str, Any], *argv: str, env: Mapping[str, str] | None = None, processes: int = 1
+    ) -> Finished:
         """``python -m axolotl.cli.train`` with a configuration."""
         self._number += 1
         path = self.folder / f"{self._number}.yml"
         path.write_text(yaml.safe_dump(dict(cfg), sort_keys=False), encoding="utf-8")
-        return self.run("axolotl.cli.train", str(path), *argv, env=env)
+        return self.run("axolotl.cli.train", str(path), *argv, env=env, processes=processes)
 
     def close(self) -> None:
         """End the server."""
         assert self._server.stdin is not None
         self._server.stdin.close()
         self._server.wait(timeout=30)
+
+
+def free_port() -> int:
+    """A port of this machine on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -11,31 +12,51 @@ from typing import Any
 from axolotl.integrations.base import BasePlugin
 
 from versatune_plugin.config import section_of
+from versatune_plugin.errors import VersaTuneError
 
 
 class SpyPlugin(BasePlugin):
     """``SPY_BATCHES=file`` records batches; ``SPY_SPOIL=step:domain`` makes held-out losses infinite.
 
+    Several processes write ``file.0``, ``file.1``, ... Each line has the process's own weights, losses and policy,
+    and the class that wraps the model with its ZeRO stage.
+
     ``SPY_KILL=domain`` kills the process, as the machine would, when it comes to train on that domain alone.
+    ``SPY_FAIL=load:1`` (or ``train:1``) raises an error in process 1.
     """
 
     def post_trainer_create(self, cfg: Any, trainer: Any) -> None:
         if file := os.environ.get("SPY_BATCHES"):
-            self._record(trainer, Path(file))
+            several = trainer.args.world_size > 1
+            self._record(trainer, Path(f"{file}.{trainer.args.process_index}" if several else file))
         if os.environ.get("SPY_KILL") == "/".join(section_of(cfg).domains):
             os.kill(os.getpid(), signal.SIGKILL)
+        self._fail("train", trainer.args.process_index)
         if spoiled := os.environ.get("SPY_SPOIL"):
             step, domain = spoiled.split(":")
             self._spoil(trainer, int(step), domain)
+
+    def pre_model_load(self, cfg: Any) -> None:
+        self._fail("load", int(os.environ.get("RANK", 0)))
+
+    def _fail(self, moment: str, process: int) -> None:
+        if os.environ.get("SPY_FAIL") == f"{moment}:{process}":
+            raise VersaTuneError(f"the spy fails in process {process} at {moment}")
 
     def _record(self, trainer: Any, file: Path) -> None:
         training_step = trainer.training_step
 
         def recorded(model: Any, inputs: dict[str, Any], *rest: Any) -> Any:
             texts = trainer.processing_class.batch_decode(inputs["input_ids"], skip_special_tokens=True)
-            questions = [text.split("### Instruction:\n")[1].split("\n")[0] for text in texts]
+            # Under packing, a text holds several rows.
+            questions = [question for text in texts for question in re.findall("### Instruction:\n(.*)", text)]
+            live, step = trainer.live, trainer.state.global_step
+            losses = None if live.previous_loss is None else live.previous_loss.tolist()
+            view = [live.schedule.weights_at(step).tolist(), losses, live.policy.state_dict()]
+            wrapped = trainer.model_wrapped
+            engine = type(wrapped).__name__, wrapped.zero_optimization_stage() if trainer.is_deepspeed_enabled else None
             with file.open("a") as out:
-                out.write(json.dumps({"step": trainer.state.global_step, "rows": questions}) + "\n")
+                out.write(json.dumps({"step": step, "rows": questions, "view": view, "engine": engine}) + "\n")
             return training_step(model, inputs, *rest)
 
         trainer.training_step = recorded

@@ -69,8 +69,8 @@ def test_sections(
 def test_all_problems_come_in_one_message(axolotl: Axolotl, tiny: Tiny, tmp_path: Path) -> None:
     cfg = tiny.config(tmp_path / "out", streaming=True, curriculum_sampling=True, group_by_length=True)
     del cfg["datasets"][1]["domain"]
-    cfg |= {"sample_packing": True, "plugins": ["versatune", *cfg["plugins"]], "versatune": {"mixture": "other"}}
-    told = [f"{name}: True" for name in ("streaming", "curriculum_sampling", "group_by_length", "sample_packing")]
+    cfg |= {"batch_flattening": True, "plugins": ["versatune", *cfg["plugins"]], "versatune": {"mixture": "other"}}
+    told = [f"{name}: True" for name in ("streaming", "curriculum_sampling", "group_by_length", "batch_flattening")]
     refused(axolotl, cfg, *told, "`domain` is None", "unknown mixture", "are the same plugin")
 
 
@@ -260,7 +260,7 @@ def test_resume_from_a_checkpoint_without_or_with_half_a_state(
     (copy / "versatune_state.json").write_text(state[: len(state) // 2])
     finished = axolotl.train(changed)
     assert finished.status != 0
-    assert "versatune_state.json: not complete JSON" in finished.output
+    assert "was not saved to its end: versatune_state.json is cut off" in finished.output
     (copy / "versatune_state.json").unlink()
     finished = axolotl.train(changed)
     assert finished.status != 0

@@ -20,14 +20,15 @@ def rows(count: int, start: int = 0, repeat: int = 1) -> Dataset:
 def table(**parts: Dataset) -> DomainTable:
     from datasets import concatenate_datasets
 
-    domains, counts, first = [], [], 0
+    domains, lengths, counts, first = [], [], [], 0
     for name, part in sorted(parts.items()):
-        digest, supervised = _scan(part)
+        digest, tokens, supervised = _scan(part)
         domains.append(Domain(name, first, len(part), digest))
+        lengths.append(tokens)
         counts.append(supervised)
         first += len(part)
     ordered = [part for _, part in sorted(parts.items())]
-    return DomainTable(tuple(domains), concatenate_datasets(ordered), np.concatenate(counts))
+    return DomainTable(tuple(domains), concatenate_datasets(ordered), np.concatenate(lengths), np.concatenate(counts))
 
 
 @given(st.integers(1, 60), st.data())
@@ -92,7 +93,7 @@ def test_supervised_tokens_leave_out_what_is_never_predicted() -> None:
             "labels": [[5, 6, -100], [5], [], [-100, 6]],
         }
     )
-    assert _scan(part)[1].tolist() == [1, 0, 0, 1]
+    assert _scan(part)[2].tolist() == [1, 0, 0, 1]
 
 
 def test_the_digest_sees_tokens_labels_and_where_rows_end() -> None:

@@ -28,7 +28,17 @@ from versatune_plugin.host.startup import PATCHES
 
 ROOT = Path(__file__).resolve().parents[1]
 LEFT_OUT = shutil.ignore_patterns(
-    ".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "build", "dist", "*.egg-info", "outputs", "quickstart-*"
+    ".git",
+    ".venv",
+    ".compat",
+    ".*_cache",
+    ".hypothesis",
+    "__pycache__",
+    "build",
+    "dist",
+    "*.egg-info",
+    "outputs",
+    "quickstart-*",
 )
 QUIET = {name: value for name, value in os.environ.items() if name not in ("VERSATUNE_STARTUP", "PYTHONPATH")}
 
@@ -122,7 +132,7 @@ def test_the_metadata(wheel: Path) -> None:
     assert metadata["Version"] == versatune_plugin.__version__
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["License-Expression"] == "Apache-2.0"
-    assert set(metadata.get_all("Provides-Extra")) == {"quickstart", "dev", "deepspeed", "flash-attn"}
+    assert set(metadata.get_all("Provides-Extra")) == {"quickstart", "dev", "deepspeed", "ray", "flash-attn"}
     # No `axolotl.plugins`: Axolotl 0.21 would load the plugin into every run of the environment.
     assert {group: dict(entry_points[group]) for group in entry_points.sections()} == {
         "console_scripts": {"versatune": "versatune_plugin.cli:versatune"},

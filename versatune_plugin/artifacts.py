@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from versatune_plugin.errors import VersaTuneError
 
+PROBE_BYTES = 1 << 14
+
 
 def write_json(path: Path, payload: Mapping[str, Any]) -> None:
-    """Write ``payload`` as JSON under a temporary name, flush it to the disk, then rename it to ``path``."""
+    """Write ``payload`` as JSON under a temporary name, flush it to the disk, then rename it to ``path``.
+
+    Raises:
+        VersaTuneError: it could not be written; what ``path`` held before is intact.
+    """
     _replace(path, json.dumps(payload, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -48,12 +58,23 @@ def read_json(path: Path, kind: str, schema: int) -> dict[str, Any]:
 
 
 def append_json_line(path: Path, payload: Mapping[str, Any]) -> None:
-    """Append one line of JSON and flush it to the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(payload, ensure_ascii=False, allow_nan=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    """Append one line of JSON and flush it to the disk; see `append_json_lines`."""
+    append_json_lines(path, [payload])
+
+
+def append_json_lines(path: Path, payloads: Iterable[Mapping[str, Any]]) -> None:
+    """Append lines of JSON with one write and one flush to the disk.
+
+    Raises:
+        VersaTuneError: they could not be written; the lines before them are intact.
+    """
+    text = "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in payloads)
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def write_json_lines(path: Path, payloads: Iterable[Mapping[str, Any]]) -> None:
@@ -84,6 +105,36 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     return records
 
 
+def check_writable(path: Path) -> None:
+    """See that a file or a folder can be made or written at ``path``, before work is spent on what goes there.
+
+    A few kilobytes are written beside it (or into it, if it is a folder) and vanish again.
+
+    Raises:
+        VersaTuneError: they cannot be.
+    """
+    folder = next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
+    try:
+        between = next((parent for parent in path.absolute().parents if parent.exists()), folder)
+        if not between.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(PROBE_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise VersaTuneError(
+            f"{path} cannot be written ({error.strerror}; {free_space(path)}), so nothing was started: free space "
+            "there, make it writable, or choose another place"
+        ) from error
+
+
+def free_space(path: Path) -> str:
+    """How much of the disk that holds, or would hold, ``path`` is free, in words."""
+    folder = next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
+    return f"{shutil.disk_usage(folder).free / 2**20:,.1f} MiB free there"
+
+
 def tokenizer_fingerprint(tokenizer: Any) -> str:
     """A stable hash of a Hugging Face tokenizer's vocabulary and special tokens (16 hexadecimal digits).
 
@@ -98,16 +149,29 @@ def tokenizer_fingerprint(tokenizer: Any) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # A file has one writer at a time, so what a killed one left is written over.
+    temporary = path.with_name(f".{path.name}.tmp")
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        raise VersaTuneError(
+            f"{path}: cannot be written ({error.strerror}; {free_space(path)}); what it held before is intact. Free "
+            "space there, or make it writable, and run the same command again"
+        ) from error
 
 
 def _maker(kind: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.host.conflicts import host_conflicts
 from versatune_plugin.host.startup import PLUGIN_NAMES
 from versatune_plugin.mixture.contract import PolicyOptions, Traits
 from versatune_plugin.mixture.registry import POLICIES
@@ -107,10 +108,15 @@ def take_section(cfg: MutableMapping[str, Any]) -> Section:
             "Add one (at least `versatune: {mixture: uniform}`), or remove the plugin."
         )
     values: dict[str, Any] = _plain(raw)
-    labels = _take_labels(cfg, values.pop("dataset_domains", None), problems)
+    moved = values.pop("dataset_domains", None)
+    labels = _take_labels(cfg, moved, problems)
     if len(named := [name for name in cfg.get("plugins") or [] if name in PLUGIN_NAMES]) > 1:
         problems.append(f"plugins: {' and '.join(named)} are the same plugin; keep one of them")
-    problems += host_conflicts(cfg)
+    if not moved:
+        # A worker of Ray reads what its driver has read before, with Axolotl's defaults filled in.
+        problems += host_conflicts(cfg)
+    if cfg.get("sample_packing") and values.setdefault("unit", "tokens") != "tokens":
+        problems.append("versatune.unit: under sample_packing weights are shares of tokens; remove it")
     section = _validated(values, labels, problems)
     if section is not None:
         problems += _rules(section)
@@ -292,34 +298,4 @@ def _staged_conflicts(section: Section, cfg: Mapping[str, Any]) -> list[str]:
         problems.append(
             f"lr_scheduler: {cfg['lr_scheduler']!r} cannot begin anew with each stage; set cosine, linear or constant"
         )
-    return problems
-
-
-def host_conflicts(cfg: Mapping[str, Any]) -> list[str]:
-    """What a run under VersaTune cannot honour of Axolotl's own options, one sentence each."""
-    conflicts = {
-        "streaming": "the rows of each domain must be countable; set it to false",
-        "pretraining_dataset": "it streams, and VersaTune needs `datasets:` with a domain each; use those",
-        "sample_packing": "packed bins are planned for a whole epoch, so the weights could not act; set it to false",
-        "curriculum_sampling": "VersaTune decides the order of rows; remove it",
-        "group_by_length": "VersaTune decides the order of rows; remove it",
-        "auto_find_batch_size": "it would change the global batch in the middle of the run; remove it",
-        "skip_prepare_dataset": "VersaTune needs tokenised rows; remove it",
-        "batch_flattening": "it is not supported yet; remove it",
-        "rl": "only supervised fine-tuning is supported; remove it",
-        "reward_model": "only supervised fine-tuning is supported; remove it",
-        "process_reward_model": "only supervised fine-tuning is supported; remove it",
-        "processor_type": "multimodal rows are not supported; remove it",
-        "trainer_cls": "VersaTune brings the trainer class; remove it",
-        "use_ray": "it is not supported yet; launch with accelerate",
-    }
-    problems = [f"{name}: {cfg[name]!r} cannot be honoured: {why}" for name, why in conflicts.items() if cfg.get(name)]
-    problems += [
-        f"test_datasets[{number}]: its `domain` would have no effect, as test sets belong to no domain; remove it"
-        for number, entry in enumerate(cfg.get("test_datasets") or [])
-        if entry.get("domain")
-    ]
-    for name in ("context_parallel_size", "tensor_parallel_size", "expert_parallel_size"):
-        if (cfg.get(name) or 1) > 1:
-            problems.append(f"{name}: {cfg[name]} is not supported yet; remove it")
     return problems

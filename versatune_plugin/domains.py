@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.sampling.permutation import Permutation
+from versatune_plugin.sampling.tokens import RowTokens
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -72,12 +73,14 @@ class DomainTable:
     Attributes:
         domains: sorted by name.
         dataset: the tokenised rows of all domains (``input_ids``, ``labels``, ...), one domain after the other.
-        supervised: shape (rows of the data set,), tokens of each row that the loss is taken over.
+        lengths: shape (rows of the data set,), all tokens of each row.
+        supervised: shape (rows of the data set,), those that the loss is taken over.
         validation: Axolotl's own validation rows (``val_set_size`` or ``test_datasets``), or None.
     """
 
     domains: tuple[Domain, ...]
     dataset: Dataset
+    lengths: NDArray[np.uint32]
     supervised: NDArray[np.uint32]
     validation: Dataset | None = None
 
@@ -104,13 +107,25 @@ class DomainTable:
         """The data set's rows of a domain that are never trained on, shape (heldout,)."""
         return self.domain(name).heldout
 
+    def mean_lengths(self) -> NDArray[np.float64]:
+        """Mean tokens of a training row of each domain, shape (k,)."""
+        return self._means(self.lengths)
+
     def mean_supervised(self) -> NDArray[np.float64]:
         """Mean supervised tokens of a training row of each domain, shape (k,)."""
+        return self._means(self.supervised)
+
+    def row_tokens(self) -> list[RowTokens]:
+        """The tokens of the training rows of each domain."""
+        rows = [self.training_rows(name) for name in self.names]
+        return [RowTokens(self.lengths[own], self.supervised[own]) for own in rows]
+
+    def _means(self, tokens: NDArray[np.uint32]) -> NDArray[np.float64]:
         means = []
         for domain in self.domains:
             own = slice(domain.first, domain.first + domain.size)
             out = np.concatenate([domain.heldout, domain.duplicates])
-            means.append((self.supervised[own].sum() - self.supervised[out].sum()) / domain.training_size)
+            means.append((tokens[own].sum(dtype=np.int64) - tokens[out].sum(dtype=np.int64)) / domain.training_size)
         return np.array(means, dtype=np.float64)
 
     def texts(self, rows: Rows, tokenizer: Any) -> list[str]:
@@ -166,7 +181,7 @@ class DomainTable:
                     "remove its duplicates or set `versatune.heldout` lower"
                 )
             domains.append(Domain(domain.name, domain.first, domain.size, domain.digest, heldout, twins))
-        return DomainTable(tuple(domains), self.dataset, self.supervised, self.validation)
+        return replace(self, domains=tuple(domains))
 
     def _duplicates(self, domain: Domain, heldout: Rows) -> Rows:
         if not len(heldout):
@@ -196,6 +211,9 @@ def load_rows(cfg: Any, labels: Sequence[str]) -> DomainTable:
     from axolotl.common.datasets import load_datasets
     from datasets import concatenate_datasets
 
+    from versatune_plugin.host.prepared_rows import remove_unfinished_rows
+
+    remove_unfinished_rows(cfg)
     parts: list[Dataset] = []
     validation: list[Dataset] = []
     names = sorted(set(labels))
@@ -219,34 +237,37 @@ def load_rows(cfg: Any, labels: Sequence[str]) -> DomainTable:
             "there is nothing to train on",
             [f"domain {name!r} has no rows left: look at its files and at `sequence_len`" for name in empty],
         )
-    domains, supervised, first = [], [], 0
+    domains, lengths, supervised, first = [], [], [], 0
     for name, part in zip(names, parts, strict=True):
-        digest, tokens = _scan(part)
+        digest, all_tokens, learnt = _scan(part)
         domains.append(Domain(name, first, len(part), digest))
-        supervised.append(tokens)
+        lengths.append(all_tokens)
+        supervised.append(learnt)
         first += len(part)
     return DomainTable(
         tuple(domains),
         concatenate_datasets(parts),
+        np.concatenate(lengths),
         np.concatenate(supervised),
         concatenate_datasets(validation) if validation else None,
     )
 
 
-def _scan(rows: Dataset) -> tuple[str, NDArray[np.uint32]]:
-    """A hash of all tokens and labels, and each row's supervised tokens; its first token is never predicted."""
+def _scan(rows: Dataset) -> tuple[str, NDArray[np.uint32], NDArray[np.uint32]]:
+    """A hash of all tokens and labels; each row's tokens; those supervised: its first token is never predicted."""
     digest = hashlib.blake2b(digest_size=16)
-    counts = []
+    lengths, supervised = [], []
     for batch in rows.select_columns(["input_ids", "labels"]).with_format("arrow").iter(batch_size=SCAN_ROWS):
         for column in ("input_ids", "labels"):
             lists = batch.column(column).combine_chunks()
             values = lists.flatten().to_numpy(zero_copy_only=False)
             digest.update(lists.value_lengths().to_numpy().astype("<i4").tobytes())
             digest.update(values.astype("<i4").tobytes())
-        ends = np.cumsum(lists.value_lengths().to_numpy())
+        lengths.append(lists.value_lengths().to_numpy().astype(np.uint32))
+        ends = np.cumsum(lengths[-1], dtype=np.int64)
         starts = np.concatenate([[0], ends[:-1]])
         taken = values != IGNORED_LABEL
         before = np.concatenate([[0], np.cumsum(taken)])
         leading = np.where(ends > starts, taken[np.minimum(starts, len(taken) - 1)], False)
-        counts.append((before[ends] - before[starts] - leading).astype(np.uint32))
-    return digest.hexdigest(), np.concatenate(counts)
+        supervised.append((before[ends] - before[starts] - leading).astype(np.uint32))
+    return digest.hexdigest(), np.concatenate(lengths), np.concatenate(supervised)

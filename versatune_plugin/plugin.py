@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from axolotl.integrations.base import BasePlugin
 
+from versatune_plugin.artifacts import check_writable
 from versatune_plugin.config import section_of, take_section
 from versatune_plugin.errors import VersaTuneError
 
@@ -25,7 +27,13 @@ class VersaTunePlugin(BasePlugin):
 
     def register(self, cfg: dict[str, Any]) -> None:
         """Read the section ``versatune:`` and the data sets' domains before Axolotl's schema drops the latter."""
+        from versatune_plugin.host.cpu_processes import ask_no_device
+
         take_section(cfg)
+        ask_no_device()
+        if cfg.get("output_dir"):
+            # Before Axolotl opens its log there.
+            check_writable(Path(cfg["output_dir"]))
 
     def get_input_args(self) -> str:
         """The section's place in Axolotl's schema."""
@@ -36,12 +44,16 @@ class VersaTunePlugin(BasePlugin):
         from axolotl.common.datasets import TrainDatasetMeta
 
         from versatune_plugin.domains import load_rows
+        from versatune_plugin.host.cpu_processes import admit_cpu_processes
+        from versatune_plugin.training.checkpoint import settle_resume
         from versatune_plugin.training.start import start_run
 
         section = section_of(cfg)
         if preprocess:
             table = load_rows(cfg, section.dataset_domains)
             return TrainDatasetMeta(table.dataset, table.validation)
+        admit_cpu_processes(cfg)
+        settle_resume(cfg)
         self.live = start_run(cfg, section)
         return TrainDatasetMeta(self.live.table.dataset, self.live.table.validation, self.live.outline.total_steps)
 

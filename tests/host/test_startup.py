@@ -271,7 +271,7 @@ def outcome(function, *given):
 def observe():
     registered = []
     register = base.PluginManager.register
-    base.PluginManager.register = lambda self, name: registered.append(name)
+    base.PluginManager.register = lambda self, name, **kwargs: registered.append(name)
     try:
         passed = [outcome(config.prepare_plugins, config.DictDefault({"versatune": {}, "plugins": [name]})) for name in
                   ("versatune", "versatune_plugin.VersaTunePlugin", "versatune_plugin.plugin.VersaTunePlugin")]
@@ -285,7 +285,8 @@ def observe():
         "no dot": outcome(base.load_plugin, "nodot"),
         "unread": outcome(config.prepare_plugins, config.DictDefault({"versatune": {}})),
         "passed": passed,
-        "registered": registered,
+        # From 0.20 on, Axolotl registers plugins of its own as well, once in a process.
+        "registered": [name for name in registered if not name.startswith("axolotl.")],
         "directories": [manager.include_path for manager in managers],
         "found": ["versatune_test_mine" in manager.all_tasks for manager in managers],
     }

@@ -27,7 +27,7 @@ def make(
 ) -> Policy:
     """A policy with its options, at its start."""
     counts = np.ones(len(domains)) if rows is None else np.array(rows, dtype=np.float64)
-    start = Start(domains, np.array(prior, dtype=np.float64), counts, floor, cap, batch_size, seed)
+    start = Start(domains, np.array(prior, dtype=np.float64), counts, floor, cap, float(batch_size), seed)
     return POLICIES[name](POLICIES[name].Options(**options), start)
 
 

@@ -26,7 +26,8 @@ def table() -> DomainTable:
         domains.append(Domain(name, first, size, "digest"))
         first += size
     dataset = Dataset.from_dict({"number": list(range(first))})
-    return DomainTable(tuple(domains), dataset, np.ones(first, dtype=np.uint32))
+    ones = np.ones(first, dtype=np.uint32)
+    return DomainTable(tuple(domains), dataset, ones, ones)
 
 
 def sampler(steps: int, accumulation: int, processes: int = 1, process: int = 0) -> GlobalBatchSampler:

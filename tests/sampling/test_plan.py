@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from versatune_plugin.mixture.schedule import Schedule
 from versatune_plugin.mixture.weights import Vector
 from versatune_plugin.sampling.apportion import apportion
-from versatune_plugin.sampling.plan import BLOCK, Plan, PlannedStep
+from versatune_plugin.sampling.batch_plan import PlannedStep, Pool
+from versatune_plugin.sampling.order import BLOCK, Order
+from versatune_plugin.sampling.permutation import Permutation
+from versatune_plugin.sampling.plan import Plan
 
 NAMES = ("code", "law", "medicine")
 
@@ -136,10 +139,124 @@ def test_looking_ahead_changes_nothing() -> None:
         assert same(one.advance(), two.advance())
 
 
-def test_weights_as_shares_of_tokens_draw_fewer_of_the_longer_rows() -> None:
-    planner = Plan(("long", "short"), [50, 50], Schedule(0, np.array([0.5, 0.5])), 10, 1, np.array([90.0, 10.0]))
-    drawn = sum((planner.advance().counts for _ in range(10)), start=np.zeros(2, dtype=np.int64))
-    assert drawn.tolist() == [10, 90]
+@settings(max_examples=20, deadline=None)
+@given(
+    changes=st.dictionaries(st.integers(1, 60), st.tuples(st.integers(0, 9), shares(3)), max_size=5),
+    seeks=st.sets(st.integers(1, 60), max_size=3),
+    second_pool=st.integers(1, 60),
+    single=st.booleans(),
+)
+def test_batches_planned_ahead_are_those_planned_one_by_one(
+    changes: dict[int, tuple[int, Vector]], seeks: set[int], second_pool: int, single: bool
+) -> None:
+    """Weights that change, at once or announced, another pool, a seek: whatever was planned ahead, none of it shows."""
+
+    def planner() -> Plan:
+        pools = [Pool(0, np.array([4, 20, 9])), Pool(second_pool, np.array([40, 50, 60]), single)]
+        return Plan(NAMES, [40, 50, 60], schedule, 5, 1, pools)
+
+    schedule = Schedule(0, np.array([0.2, 0.3, 0.5]))
+    ahead, state = planner(), planner().state_dict()
+    for step in range(60):
+        if step in changes and schedule.stretches[-1][0] <= step + changes[step][0]:
+            values = changes[step][1][:3]
+            schedule.append(step + changes[step][0], values / values.sum())
+        if step in seeks:
+            ahead.load_state_dict(ahead.state_dict())
+        alone = planner()
+        alone.load_state_dict(state)
+        assert same(ahead.advance(), alone.advance())
+        state = alone.state_dict()
+        assert ahead.state_dict() == state
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 30), st.lists(st.tuples(st.integers(0, 90), st.integers(0, 25)), min_size=1, max_size=8))
+def test_any_stretch_of_an_order_can_be_taken(size: int, stretches: list[tuple[int, int]]) -> None:
+    """On, on again, back, far ahead, across passes: always what one look at each position gives."""
+    order = Order("law", size, size + 3, 7)
+    choice = Permutation(size + 3, 7, "pool", "law")
+    whole = np.concatenate(
+        [Permutation(size, 7, "pass", "law", n).rows(np.arange(size)) for n in range(115 // size + 1)]
+    )
+    for start, count in stretches:
+        assert order.take(start, count).tolist() == choice.rows(whole[start : start + count]).tolist()
+
+
+tiny_domains = st.lists(st.tuples(st.integers(1, 6), st.floats(0.01, 1)), min_size=1, max_size=5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(tiny_domains, st.integers(1, 40), st.integers(1, 25))
+def test_tiny_domains_are_repeated_pass_by_pass(domains: list[tuple[int, float]], batch: int, steps: int) -> None:
+    """However often a domain is repeated, at any time none of its rows came twice more often than another."""
+    sizes, values = [size for size, _ in domains], np.array([weight for _, weight in domains])
+    planner = plan(list(values / values.sum()), sizes, batch)
+    seen = [np.zeros(size, dtype=np.int64) for size in sizes]
+    for _ in range(steps):
+        step = planner.advance()
+        for domain, row in zip(step.domains, step.rows, strict=True):
+            seen[domain][row] += 1
+        for times, size, passes in zip(seen, sizes, planner.passes, strict=True):
+            assert times.min() == int(passes + 1e-9)
+            assert times.max() - times.min() <= 1
+            assert times.sum() == round(passes * size)
+
+
+def test_one_row_under_nearly_all_the_weight() -> None:
+    planner = plan([0.99, 0.01], [1, 1000], batch=128)
+    rows = [planner.advance() for _ in range(25)]
+    assert sum(step.counts for step in rows).tolist() == [3168, 32]
+    assert planner.passes.tolist() == [3168, 0.032]
+    assert {int(row) for step in rows for row in step.rows[step.domains == 0]} == {0}
+    assert len({int(row) for step in rows for row in step.rows[step.domains == 1]}) == 32
+
+
+def test_several_passes_in_one_batch() -> None:
+    planner = plan([0.5, 0.5], [3, 1000], batch=128)
+    step = planner.advance()
+    assert sorted(Counter(step.rows[step.domains == 0].tolist()).values()) == [21, 21, 22]
+    assert planner.passes[0] == pytest.approx(64 / 3)
+
+
+def test_a_domain_is_over_when_the_next_batch_needs_one_row_more() -> None:
+    """Four rows a batch come from a domain of eight: two batches are a pass, and exactly one pass is allowed."""
+    planner = plan([0.5, 0.5], [8, 100])
+    assert planner.over(1).tolist() == [False, False]
+    planner.advance()
+    assert planner.over(1).tolist() == [False, False]
+    assert planner.over(0.99).tolist() == [True, False]
+    planner.advance()
+    assert planner.over(1).tolist() == [True, False]
+    assert planner.passes.tolist() == [1, 0.08]
+
+
+@settings(max_examples=40, deadline=None)
+@given(tiny_domains, st.integers(1, 40), st.floats(0.1, 6))
+def test_stopping_when_a_domain_is_over_keeps_every_domain_within_its_passes(
+    domains: list[tuple[int, float]], batch: int, passes: float
+) -> None:
+    sizes, values = np.array([size for size, _ in domains]), np.array([weight for _, weight in domains])
+    planner = plan(list(values / values.sum()), sizes.tolist(), batch)
+    while not (over := planner.over(passes)).any():
+        planner.advance()
+    assert (planner.drawn <= passes * sizes).all()
+    planner.advance()
+    assert ((planner.drawn > passes * sizes) == over).all()
+
+
+def test_a_new_pool_counts_its_own_passes() -> None:
+    pools = [Pool(0, np.array([2, 4])), Pool(2, np.array([3, 0]))]
+    planner = Plan(("a", "b"), [4, 4], Schedule(0, np.array([0.5, 0.5])), 2, 1, pools)
+    planner.advance()
+    planner.advance()
+    # Two rows of two were a pass of the first pool; the second begins anew, and has no row of b at all.
+    planner.schedule.append(2, np.array([1.0, 0.0]))
+    assert planner.over(1).tolist() == [False, False]
+    assert planner.passes.tolist() == [0.5, 0.5]
+    planner.advance()
+    assert planner.over(1).tolist() == [True, False]
+    assert planner.passes.tolist() == [1.0, 0.5]
 
 
 def test_the_order_of_a_domain_depends_on_no_other_domain() -> None:

@@ -19,7 +19,7 @@ No file of either package is touched. A program that imports none of the three n
 This module imports only what every interpreter has loaded by the time it runs (``os``, ``sys``), and does not load
 Axolotl or lm-eval itself.
 
-Tested with axolotl 0.19.0, lm-eval 0.4.11 and 0.4.13, CPython 3.11.
+Tested with the versions of docs/compat.md, and with lm-eval 0.4.13.
 """
 
 import os

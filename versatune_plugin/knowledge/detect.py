@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from versatune_plugin import __version__
+from versatune_plugin.artifacts import check_writable
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.knowledge.estimation import RESAMPLES, Estimate, estimate
 from versatune_plugin.knowledge.file import Knowledge, write_knowledge
@@ -56,6 +57,7 @@ def detect(config_path: Path, options: DetectionOptions) -> Knowledge:
     section = section_of(cfg)
     named = section.knowledge if isinstance(section.knowledge, Path) else DEFAULT_OUT
     options = replace(options, out=options.out or named)
+    check_writable(options.out or named)
     base = BaseModel(cfg)
     judge = JUDGES[options.judge](JudgeContext(section.domains, options, cfg, section.dataset_domains, base.tokenizer))
     origin = base.settings() | {

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from versatune_plugin.artifacts import read_json_lines, write_json_lines
+from versatune_plugin.artifacts import append_json_lines, read_json_lines, write_json_lines
 from versatune_plugin.errors import VersaTuneError
 
 SCHEMA = 1
@@ -62,11 +61,8 @@ class Journal:
 
     def append(self, records: Sequence[dict[str, Any]]) -> None:
         """Append a batch and flush it to the disk."""
-        # One write and one flush a batch: a flush for each line would cost more than a small model's generation.
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write("".join(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for record in records))
-            file.flush()
-            os.fsync(file.fileno())
+        # Not line by line: a flush for each would cost more than a small model's generation.
+        append_json_lines(self.path, records)
         self.records.extend(records)
 
     def _check_header(self, header: Mapping[str, Any], settings: Mapping[str, Any]) -> None:

@@ -36,7 +36,7 @@ class Measuring:
 def measuring(
     *,
     domains: int,
-    batch_size: int,
+    batch_size: float,
     total_steps: int,
     budget: float,
     heldout: int | None,
@@ -48,7 +48,7 @@ def measuring(
 
     Args:
         domains: number of domains, k.
-        batch_size: rows of a global batch, B.
+        batch_size: rows of a global batch, B, on average.
         total_steps: optimizer steps of the run, T.
         budget: the share of training compute that measuring may take.
         heldout: rows held out of each domain, or None to have it chosen.

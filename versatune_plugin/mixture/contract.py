@@ -34,7 +34,7 @@ class Start:
         prior: shape (k,), sums to one.
         rows: shape (k,), training rows of each domain.
         floor, cap: the bounds that the caller keeps every weight within.
-        batch_size: rows of a global batch.
+        rows_per_batch: about how many rows of each domain alone make a global batch, shape (k,) or the same for all.
         seed: the user's seed.
     """
 
@@ -43,7 +43,7 @@ class Start:
     rows: Vector
     floor: float = 0.0
     cap: float = 1.0
-    batch_size: int = 1
+    rows_per_batch: Vector | float = 1.0
     seed: int = 0
 
 

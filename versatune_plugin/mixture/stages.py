@@ -126,7 +126,7 @@ class SettledStage:
 
 
 def settle(
-    stages: Sequence[Stage], domains: Sequence[str], rows: Sequence[int], batch_size: int
+    stages: Sequence[Stage], domains: Sequence[str], rows: Sequence[int], rows_per_batch: Vector | float
 ) -> tuple[SettledStage, ...]:
     """Give each stage its rows and its place.
 
@@ -134,7 +134,7 @@ def settle(
         stages: in order.
         domains: the k names.
         rows: shape (k,), training rows of each domain.
-        batch_size: rows of a global batch.
+        rows_per_batch: how many rows of each domain alone make a global batch, shape (k,) or the same for all.
     """
     settled, first_step = [], 0
     for stage in stages:
@@ -144,10 +144,15 @@ def settle(
             dtype=np.int64,
         )
         epochs = 1.0 if stage.epochs is None else stage.epochs
-        steps = stage.steps or max(math.ceil(epochs * int(own.sum()) / batch_size), 1)
+        steps = stage.steps or whole_batches(epochs * float((own / rows_per_batch).sum()))
         settled.append(SettledStage(stage, first_step, steps, own))
         first_step += steps
     return tuple(settled)
+
+
+def whole_batches(batches: float) -> int:
+    """So many global batches, rounded up, and at least one; a sum of fractions may miss a whole number by a hair."""
+    return max(math.ceil(round(batches, 6)), 1)
 
 
 class StagedOptions(PolicyOptions, ABC):
@@ -197,7 +202,7 @@ class Stages(Policy):
     def __init__(self, options: PolicyOptions, start: Start) -> None:
         super().__init__(options, start)
         stages = self.options.staged(start.domains)
-        self.settled = settle(stages, start.domains, start.rows.astype(int).tolist(), start.batch_size)
+        self.settled = settle(stages, start.domains, start.rows.astype(int).tolist(), start.rows_per_batch)
         self._number: int
         self._fresh: bool
         self._inner: Policy

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 from rich.console import Console
+from safetensors import SafetensorError
 
 from versatune_plugin import __version__
-from versatune_plugin.artifacts import read_json, tokenizer_fingerprint, write_json
+from versatune_plugin.artifacts import check_writable, free_space, read_json, tokenizer_fingerprint, write_json
 from versatune_plugin.config import section_of
 from versatune_plugin.domains import DomainTable
 from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.knowledge.base_model import weights_identity
 from versatune_plugin.reference.file import KIND, SCHEMA, TEXTS_KIND, heldout_digest, text_key
 from versatune_plugin.reporting.record import read_record
 
@@ -36,7 +39,7 @@ def measure_references(
     """Fine-tune the reference model on each domain alone and keep the lowest held-out loss over its epochs.
 
     The held-out rows are the very ones that the configured run will hold out. Every finished domain is on the disk, so
-    a run that was interrupted goes on with the next.
+    a run that was interrupted goes on with the next; a file that was made under the same settings is left as it is.
 
     Args:
         config_path: the Axolotl YAML of the run that the losses are for.
@@ -48,7 +51,8 @@ def measure_references(
         What was written; `versatune_plugin.reference.file.REQUIRED` names the keys that a run reads.
 
     Raises:
-        VersaTuneError: the configuration, the data or an unfinished file of another configuration.
+        VersaTuneError: the configuration, the data, an unfinished file of another configuration, or another process
+            that makes the same file.
 
     Source: VersaTune, section 3.1 "Mastery Ceiling"; held-out instead of training loss, see docs/reference.md.
     """
@@ -61,8 +65,9 @@ def measure_references(
     raw = yaml.safe_load(config_path.read_text(encoding="utf-8"))
     cfg = load_cfg(str(config_path))
     section = section_of(cfg)
-    tokenizer = load_tokenizer(cfg)
     file = out or (section.reference if isinstance(section.reference, Path) else DEFAULT_OUT)
+    check_writable(file)
+    tokenizer = load_tokenizer(cfg)
     # The file that is being made cannot say yet how many rows it will be measured on.
     section = section.model_copy(update={"reference": None})
     outline, table = outline_run(cfg, section)
@@ -72,6 +77,7 @@ def measure_references(
     reference_model = model or str(raw["base_model"])
     made_under = {
         "model": reference_model,
+        "weights": weights_identity(reference_model, cfg.revision_of_model if model is None else None),
         "epochs": epochs,
         "seed": outline.seed,
         "heldout": outline.measuring.heldout,
@@ -81,28 +87,37 @@ def measure_references(
         "batch_size": outline.batch_size,
     }
     console = Console(highlight=False)
-    measured: dict[str, dict[str, Any]] = {}
-    for name in table.names:
-        part = parts / f"{name}.json"
+
+    def measure(name: str) -> dict[str, Any]:
+        part, work = parts / f"{name}.json", parts / f"{name}.run"
         if part.exists():
-            measured[name] = _reuse(part, made_under)
-            console.print(
-                f"reference loss of {name}: {min(measured[name]['epochs']):.4f} nats per token (already measured)"
-            )
-            continue
-        work = parts / f"{name}.run"
+            return _reuse(part, made_under)
         shutil.rmtree(work, ignore_errors=True)
         own = _single_domain(raw, section.dataset_domains, name, outline.measuring.heldout, epochs, work)
         if model is not None:
             own = {key: value for key, value in own.items() if key not in OF_THE_MODEL} | {"base_model": model}
             own["versatune"]["heldout_file"] = str(_write_texts(parts / f"{name}.texts.json", name, table, tokenizer))
-        measured[name] = _fine_tune(load_cfg(DictDefault(own)), name, table, tokenizer) | {"made_under": made_under}
-        write_json(part, {"kind": PART_KIND, "schema": SCHEMA, **measured[name]})
+        found = _fine_tune(load_cfg(DictDefault(own)), name, table, tokenizer) | {"made_under": made_under}
+        write_json(part, {"kind": PART_KIND, "schema": SCHEMA, **found})
         shutil.rmtree(work)
-        console.print(f"reference loss of {name}: {min(measured[name]['epochs']):.4f} nats per token")
-    payload = _payload(measured, made_under)
-    write_json(file, payload)
-    shutil.rmtree(parts)
+        return found
+
+    try:
+        with FileLock(file.with_name(f".{file.name}.lock"), timeout=0):
+            payload = _finished(file, made_under)
+            if payload is None:
+                measured = {}
+                for name in table.names:
+                    known = " (already measured)" if (parts / f"{name}.json").exists() else ""
+                    measured[name] = measure(name)
+                    lowest = min(measured[name]["epochs"])
+                    console.print(f"reference loss of {name}: {lowest:.4f} nats per token{known}")
+                payload = _payload(measured, made_under)
+                write_json(file, payload)
+            # A kill may come in the middle of this; the file is there by then.
+            shutil.rmtree(parts, ignore_errors=True)
+    except Timeout as error:
+        raise VersaTuneError(f"{file}: another process is making it; wait for it, or choose another --out") from error
     console.print(f"reference losses are in {file}")
     return payload
 
@@ -128,7 +143,13 @@ def _fine_tune(cfg: Any, name: str, table: DomainTable, tokenizer: Any) -> dict[
 
     from versatune_plugin.plugin import VersaTunePlugin
 
-    do_train(cfg, TrainerCliArgs())
+    try:
+        do_train(cfg, TrainerCliArgs())
+    except (OSError, SafetensorError) as error:
+        raise VersaTuneError(
+            f"domain {name!r}: its run cannot write to {cfg.output_dir} ({error}; {free_space(Path(cfg.output_dir))}). "
+            "The domains before it are kept: free space there, or make it writable, and run the same command again"
+        ) from error
     own_tokenizer = load_tokenizer(cfg)
     plugin = next(p for p in PluginManager.get_instance().plugins.values() if isinstance(p, VersaTunePlugin))
     if heldout_digest(plugin.live.table, name, own_tokenizer) != heldout_digest(table, name, tokenizer):
@@ -151,6 +172,15 @@ def _write_texts(path: Path, name: str, table: DomainTable, tokenizer: Any) -> P
     keys = [text_key(text) for text in table.texts(table.heldout_rows(name), tokenizer)]
     write_json(path, {"kind": TEXTS_KIND, "schema": SCHEMA, "texts": {name: keys}})
     return path
+
+
+def _finished(file: Path, made_under: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The file as it is, if it is complete and was made under these very settings; any other is made anew."""
+    try:
+        payload = read_json(file, KIND, SCHEMA)
+    except VersaTuneError:
+        return None
+    return payload if payload.get("made_under") == made_under else None
 
 
 def _reuse(part: Path, made_under: Mapping[str, Any]) -> dict[str, Any]:
@@ -179,6 +209,7 @@ def _payload(measured: Mapping[str, Mapping[str, Any]], made_under: Mapping[str,
         "heldout_digests": made_under["digests"],
         "model": made_under["model"],
         "seed": made_under["seed"],
+        "made_under": dict(made_under),
         "command": "axolotl versatune reference",
         "version": __version__,
     }

@@ -31,18 +31,27 @@ class RunRecord:
             self.path.rename(kept)
         append_json_line(self.path, {"kind": "start", **facts})
 
-    def resume(self, step: int, facts: Mapping[str, Any]) -> None:
-        """Go on after ``step``: lines of later steps are dropped, since those steps are done again."""
-        if not self.path.exists():
+    def resume(self, step: int, facts: Mapping[str, Any], over: bool = False) -> None:
+        """Go on after ``step``: lines of what is done again are dropped.
+
+        Args:
+            step: optimizer steps done.
+            facts: for the first line, if there is no record to go on with.
+            over: nothing is left to train, and the end is measured again.
+        """
+        lines = read_json_lines(self.path) if self.path.exists() else []
+        # Without lines its writer was killed at the first.
+        if not lines:
             self.start({**facts, "resumed_at": step})
             return
-        lines = [
+        kept = [
             line
-            for line in read_json_lines(self.path)
+            for line in lines
             if line["kind"] == "start"
-            or (line["kind"] in ("update", "turn", "measure", "resume") and line["step"] <= step)
+            or (line["kind"] in ("update", "turn", "resume") and line["step"] <= step)
+            or (line["kind"] == "measure" and line["step"] <= step - over)
         ]
-        write_json_lines(self.path, [*lines, {"kind": "resume", "step": step}])
+        write_json_lines(self.path, [*kept, {"kind": "resume", "step": step}])
 
     def add(self, kind: str, facts: Mapping[str, Any]) -> None:
         """Append a line of ``kind`` (``update``, ``turn``, ``measure`` or ``end``)."""

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import datasets
 from torch.utils.data import Dataset
+
+from versatune_plugin.sampling.loader import MicroBatch
 
 
 class CollatedAhead(Dataset[Any]):
@@ -17,27 +18,24 @@ class CollatedAhead(Dataset[Any]):
     the spot. So being ahead saves time and decides nothing. At most one global batch is kept.
 
     Args:
-        rows: the data set, with the columns that the model takes.
-        collate: rows to a micro-batch; draws no random number.
-        upcoming: the micro-batches to expect, as lists of rows.
+        rows: answers ``__getitems__`` with the rows of a micro-batch, with the columns that the model takes.
+        collate: those rows to a micro-batch; draws no random number.
+        upcoming: the micro-batches to expect.
     """
 
     def __init__(
-        self,
-        rows: datasets.Dataset,
-        collate: Callable[[list[dict[str, Any]]], Any],
-        upcoming: Callable[[], list[list[int]]],
+        self, rows: Any, collate: Callable[[list[Any]], Any], upcoming: Callable[[], list[MicroBatch]]
     ) -> None:
         self._rows = rows
         self._collate = collate
         self._upcoming = upcoming
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="versatune-collate")
-        self._ahead: dict[tuple[int, ...], Future[Any]] = {}
+        self._ahead: dict[tuple[int | tuple[int, ...], ...], Future[Any]] = {}
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitems__(self, rows: list[int]) -> Any:
+    def __getitems__(self, rows: MicroBatch) -> Any:
         """The collated micro-batch of ``rows``; torch's loader calls this once for each list of a batch sampler."""
         ready = self._ahead.pop(tuple(rows), None)
         if ready is None:
@@ -47,7 +45,7 @@ class CollatedAhead(Dataset[Any]):
             self._ahead = {tuple(rows): self._thread.submit(self._collated, rows) for rows in self._upcoming()}
         return batch
 
-    def _collated(self, rows: list[int]) -> Any:
+    def _collated(self, rows: MicroBatch) -> Any:
         return self._collate(self._rows.__getitems__(rows))
 
     def _drop(self) -> None:

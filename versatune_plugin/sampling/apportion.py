@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from versatune_plugin.mixture.weights import Vector
 
+# In place of a rate of zero: due after every domain that has a weight.
+_LEAST_RATE = 1e-300
+
 
 def apportion(credit: Vector, shares: Vector, batch_size: int) -> tuple[NDArray[np.int64], Vector]:
     """Whole rows for each domain, and the fractions carried to the next batch.
@@ -30,9 +33,9 @@ def apportion(credit: Vector, shares: Vector, batch_size: int) -> tuple[NDArray[
     missing = batch_size - int(counts.sum())
     if missing > 0:
         rest = owed - counts
-        due = np.divide(1.0 - rest, rate, out=np.full_like(rate, np.inf), where=(rest > 0) & (rate > 0))
-        first = np.lexsort((-rest, np.ceil(due)))[:missing]
-        counts[first] += 1.0
+        due = np.ceil((1.0 - rest) / np.maximum(rate, _LEAST_RATE))
+        due[rest <= 0] = np.inf
+        counts[np.lexsort((-rest, due))[:missing]] += 1.0
     while missing < 0:
         # Domains in advance took part of what is due now, which only a change of the shares can bring about.
         counts[np.argmin(np.where(counts > 0, owed - counts, np.inf))] -= 1.0

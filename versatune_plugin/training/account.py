@@ -45,8 +45,8 @@ class Account:
         self._outline = outline
         self._started = 0.0
 
-    def open(self, trainer: VersaTuneTrainer, settings: dict[str, Any], resumed_at: int | None) -> None:
-        """Begin the record, or go on with it after the step of the checkpoint."""
+    def open(self, trainer: VersaTuneTrainer, settings: dict[str, Any], resumed_at: int | None, over: bool) -> None:
+        """Begin the record, or go on with it after the step of the checkpoint; ``over`` as in `RunRecord.resume`."""
         self._started = time.perf_counter()
         if not trainer.is_world_process_zero():
             return
@@ -54,7 +54,7 @@ class Account:
         if resumed_at is None:
             self.record.start(facts)
         else:
-            self.record.resume(resumed_at, facts)
+            self.record.resume(resumed_at, facts, over)
 
     def tell(
         self,
@@ -90,6 +90,8 @@ class Account:
         }
         shown = {name: by_domain(self._names, vector) for name, vector in vectors.items() if vector is not None}
         facts: dict[str, Any] = {"step": step, "epoch": step / self._outline.steps_per_epoch, **shown}
+        if sampler.fill is not None:
+            facts["fill"] = sampler.fill
         if losses is not None:
             facts["not_finite"] = [n for n, x in zip(self._names, losses.loss, strict=True) if not np.isfinite(x)]
             facts["seconds"] = losses.seconds

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from versatune_plugin.artifacts import read_json, write_json
+from versatune_plugin.artifacts import check_writable, free_space, read_json, write_json
 from versatune_plugin.errors import VersaTuneError
 
+LOG = logging.getLogger("axolotl.versatune")
 STATE_FILE = "versatune_state.json"
+TRAINER_STATE = "trainer_state.json"
 KIND = "versatune.state"
-SCHEMA = 1
+SCHEMA = 2
 # Without these the cursors mean something else, so no option overrides them.
-BINDING = ("domains", "batch_size", "steps_per_epoch")
+BINDING = ("domains", "batch_size", "steps_per_epoch", "packing")
 
 
 def write_state(checkpoint: Path, state: Mapping[str, Any]) -> None:
@@ -21,13 +27,14 @@ def write_state(checkpoint: Path, state: Mapping[str, Any]) -> None:
     write_json(checkpoint / STATE_FILE, {"kind": KIND, "schema": SCHEMA, **state})
 
 
-def read_state(checkpoint: Path, fingerprint: Mapping[str, Any], accept_changes: bool) -> dict[str, Any]:
+def read_state(checkpoint: Path, fingerprint: Mapping[str, Any], accept_changes: bool, split: str) -> dict[str, Any]:
     """Read a checkpoint's state and compare what it was made under with what is configured now.
 
     Args:
         checkpoint: the checkpoint directory.
         fingerprint: of the run that wants to go on; nested mappings of plain values.
         accept_changes: go on in spite of differences, except in what the cursors depend on.
+        split: how a global batch is shared out now; it may differ from the checkpoint's, its product may not.
 
     Raises:
         VersaTuneError: no state, a damaged one, or one of another run; the differences are named.
@@ -49,10 +56,151 @@ def read_state(checkpoint: Path, fingerprint: Mapping[str, Any], accept_changes:
             else "Undo the change, or set `versatune.accept_changes: true` to go on in spite of it"
         )
         problems = [text for _, text in differences]
+        if any(name == "batch_size" for name, _ in differences):
+            problems.append(
+                f"a global batch was {state['split']}, and now is {split}: set them so that their product is "
+                f"{state['fingerprint']['batch_size']} again, and the run goes on"
+            )
         raise VersaTuneError.collected(
             f"{checkpoint} was made by another run than the one configured now", [*problems, remedy]
         )
     return state
+
+
+def settle_resume(cfg: Any) -> None:
+    """See that the output directory can be written, and settle which checkpoint the run goes on from.
+
+    The host takes the checkpoint with the highest number, even if its writer was killed in the middle. Every process
+    looks for itself: nothing is written there before all have passed.
+
+    Args:
+        cfg: Axolotl's validated configuration; ``resume_from_checkpoint`` is set where
+            ``auto_resume_from_checkpoints`` finds one.
+
+    Raises:
+        VersaTuneError: the directory cannot be written, or the checkpoint is no complete one of VersaTune.
+    """
+    output_dir = Path(cfg.output_dir)
+    check_writable(output_dir)
+    if cfg.resume_from_checkpoint is not None:
+        check_resumable(Path(cfg.resume_from_checkpoint))
+    elif cfg.auto_resume_from_checkpoints:
+        chosen = None
+        for checkpoint in _checkpoints(output_dir):
+            if (why := torn(checkpoint)) is None:
+                chosen = checkpoint
+                break
+            LOG.warning("%s is not resumed from: %s. Its writer was stopped; nothing of it is needed", checkpoint, why)
+        if chosen is None:
+            # Else the host would take a torn one.
+            cfg.auto_resume_from_checkpoints = False
+            return
+        check_resumable(chosen)
+        LOG.info("going on from %s", chosen)
+        cfg.resume_from_checkpoint = str(chosen)
+
+
+def saving_warnings(cfg: Any) -> list[str]:
+    """What a user should think about before a run is started whose checkpoints would not help after a stop."""
+    if cfg.save_only_model and str(cfg.save_strategy) != "no":
+        return [
+            "`save_only_model: true`: no checkpoint of this run can be resumed from, and a run that is stopped starts "
+            "again from step 0; remove it unless that is what you want"
+        ]
+    return []
+
+
+def check_resumable(checkpoint: Path) -> None:
+    """See that a run can go on from a checkpoint, as far as its files show.
+
+    Raises:
+        VersaTuneError: it is missing, torn, or without the mixture's state; the newest complete one is named.
+    """
+    if not checkpoint.is_dir():
+        problem = f"{checkpoint}: no such checkpoint"
+    elif why := torn(checkpoint):
+        problem = f"{checkpoint} was not saved to its end: {why}"
+    elif not (checkpoint / STATE_FILE).is_file():
+        problem = (
+            f"{checkpoint} has no {STATE_FILE}, so the mixture cannot be continued from it. It was saved without the "
+            "plugin or with `save_only_model: true`"
+        )
+    else:
+        return
+    last = last_complete(checkpoint.parent)
+    remedy = "Start a new run without resuming" if last is None else f"Resume from {last}, the newest complete one"
+    raise VersaTuneError(f"{problem}. {remedy}, or start a new run with `base_model:` set to a saved model")
+
+
+def last_complete(output_dir: Path) -> Path | None:
+    """The checkpoint of the highest step in an output directory that a run can go on from, or None."""
+    whole = (path for path in _checkpoints(output_dir) if (path / STATE_FILE).is_file() and torn(path) is None)
+    return next(whole, None)
+
+
+def torn(checkpoint: Path) -> str | None:
+    """What shows that a checkpoint was not written to its end, or None if nothing does.
+
+    The host writes ``trainer_state.json`` last. Files that a crash of the machine cut off are noticed by their format.
+    """
+    if not (checkpoint / TRAINER_STATE).is_file():
+        return f"{TRAINER_STATE}, which is written last, is not there"
+    for path in sorted(checkpoint.iterdir()):
+        if path.name in (TRAINER_STATE, STATE_FILE):
+            whole = _is_json(path)
+        elif path.suffix in (".pt", ".pth", ".bin"):
+            whole = zipfile.is_zipfile(path)
+        elif path.suffix == ".safetensors":
+            whole = _is_whole_safetensors(path)
+        else:
+            continue
+        if not whole:
+            return f"{path.name} is cut off or damaged"
+    return None
+
+
+def give_up_torn(output_dir: Path) -> None:
+    """Make torn checkpoints the oldest, so that ``save_total_limit`` removes them before any complete one."""
+    for checkpoint in _checkpoints(output_dir):
+        if torn(checkpoint) is not None:
+            os.utime(checkpoint, (0, 0))
+
+
+def not_saved(checkpoint: Path, error: Exception) -> VersaTuneError:
+    """The error for a checkpoint that could not be saved: what is intact, and how to go on."""
+    last = last_complete(checkpoint.parent)
+    intact = "There is no complete checkpoint yet" if last is None else f"{last} is complete"
+    again = "run it again" if last is None else "go on from it with `auto_resume_from_checkpoints: true`"
+    return VersaTuneError(
+        f"{checkpoint} could not be saved ({error}; {free_space(checkpoint)}), and will not be resumed from. {intact}: "
+        f"free space there, or make it writable, and {again}"
+    )
+
+
+def _checkpoints(output_dir: Path) -> list[Path]:
+    """The checkpoint directories, from the highest step down."""
+    named = [(path.name.removeprefix("checkpoint-"), path) for path in output_dir.glob("checkpoint-*")]
+    return [path for number, path in sorted(((int(n), p) for n, p in named if n.isdigit()), reverse=True)]
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_bytes())
+    except ValueError:
+        return False
+    return True
+
+
+def _is_whole_safetensors(path: Path) -> bool:
+    """Whether the file is as long as its header says (8 bytes of length, JSON, then the tensors)."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        size = path.stat().st_size
+        if not 0 < length <= size - 8:
+            return False
+        header = json.loads(file.read(length))
+    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+    return bool(size == 8 + length + max(ends, default=0))
 
 
 def _differences(old: Any, new: Any, name: str = "") -> list[tuple[str, str]]:

@@ -16,8 +16,8 @@ from versatune_plugin.mixture.contract import BatchLoss, Signal
 from versatune_plugin.mixture.schedule import Schedule
 from versatune_plugin.mixture.weights import Vector
 from versatune_plugin.sampling.loader import GlobalBatchSampler
-from versatune_plugin.sampling.plan import Plan
 from versatune_plugin.training.account import Account, by_domain
+from versatune_plugin.training.batches import make_sampler
 from versatune_plugin.training.checkpoint import read_state, write_state
 from versatune_plugin.training.losses import DomainLosses, HeldoutLosses
 from versatune_plugin.training.outline import Outline, make_policy, within_bounds
@@ -63,6 +63,7 @@ class LiveMixture:
         self.exhausted: list[str] = []
         self.account = Account(output_dir, table, outline)
         self._resumed_at: int | None = None
+        self._end_measured = False
         self._heldout: HeldoutLosses
         self.sampler: GlobalBatchSampler
 
@@ -73,30 +74,7 @@ class LiveMixture:
             VersaTuneError: they do not make the global batch that the plan was settled for.
         """
         args = trainer.args
-        size = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
-        if size != self.outline.batch_size or args.n_gpu > 1:
-            raise VersaTuneError(
-                f"the trainer's global batch is {size} rows on {args.n_gpu} devices of one process, but "
-                f"{self.outline.batch_size} were planned: launch one process per device with `accelerate launch`"
-            )
-        plan = Plan(
-            self.table.names,
-            self.table.training_sizes.tolist(),
-            self.schedule,
-            size,
-            self.outline.seed,
-            self.table.mean_supervised() if self.section.unit == "tokens" else None,
-            self.outline.pools(self.section, self.table),
-        )
-        self.sampler = GlobalBatchSampler(
-            plan,
-            self.table,
-            steps_per_epoch=self.outline.steps_per_epoch,
-            micro_batch_size=args.per_device_train_batch_size,
-            accumulation=args.gradient_accumulation_steps,
-            processes=args.world_size,
-            process=args.process_index,
-        )
+        self.sampler = make_sampler(self.section, self.outline, self.table, self.schedule, args)
         self._heldout = HeldoutLosses(self.table, trainer.processing_class, args.per_device_eval_batch_size)
 
     @property
@@ -113,7 +91,8 @@ class LiveMixture:
             "weights": by_domain(self.table.names, self._weights),
             "reference": None if self.reference_loss is None else by_domain(self.table.names, self.reference_loss),
         }
-        self.account.open(trainer, settings, self._resumed_at)
+        resumed_at = self._resumed_at
+        self.account.open(trainer, settings, resumed_at, resumed_at is not None and self.over(resumed_at))
         if self._resumed_at is None and self.outline.measuring.heldout:
             losses = self._measure(trainer, 0)
             self.first_row_loss = losses.row_loss
@@ -135,13 +114,16 @@ class LiveMixture:
         if self.outline.update_due(step):
             self._update(trainer, step)
         self._turn(trainer, step)
-        if self.section.max_passes is not None:
-            over = self.sampler.plan.over(self.section.max_passes)
-            self.exhausted = [name for name, is_over in zip(self.table.names, over, strict=True) if is_over]
+        self._count_exhausted()
+
+    def over(self, step: int) -> bool:
+        """Whether nothing is left to train after ``step`` optimizer steps."""
+        return step >= self.outline.total_steps or bool(self.exhausted)
 
     def measure_end(self, trainer: VersaTuneTrainer, step: int) -> None:
-        """Measure where training ended."""
-        if self.outline.measuring.heldout:
+        """Measure where training ended, once."""
+        if self.outline.measuring.heldout and not self._end_measured:
+            self._end_measured = True
             self._tell(trainer, "measure", step, self._measure(trainer, step))
 
     def finish(self, trainer: VersaTuneTrainer, step: int) -> None:
@@ -168,6 +150,7 @@ class LiveMixture:
             {
                 "step": step,
                 "fingerprint": self.fingerprint(),
+                "split": str(self.outline.split),
                 "weights": by_domain(names, weights),
                 "first_step": first_step,
                 "sampler": self.sampler.state_dict(),
@@ -183,7 +166,7 @@ class LiveMixture:
 
     def resume(self, checkpoint: Path) -> None:
         """Take back the state that `save` wrote."""
-        state = read_state(checkpoint, self.fingerprint(), self.section.accept_changes)
+        state = read_state(checkpoint, self.fingerprint(), self.section.accept_changes, str(self.outline.split))
         names = self.table.names
         self.schedule = Schedule(state["first_step"], self._vector(state["weights"]))
         self.sampler.plan.schedule = self.schedule
@@ -197,6 +180,8 @@ class LiveMixture:
         self.batch_losses = [BatchLoss(names.index(name), *figures) for name, *figures in state["batch_losses"]]
         self.account.measuring_seconds = state["measuring_seconds"]
         self._resumed_at = state["step"]
+        if state["step"] < self.outline.total_steps:
+            self._count_exhausted()
 
     def fingerprint(self) -> dict[str, Any]:
         """What must be the same for a resumed run to be the same run, as plain JSON."""
@@ -204,6 +189,7 @@ class LiveMixture:
         return {
             "batch_size": self.outline.batch_size,
             "steps_per_epoch": self.outline.steps_per_epoch,
+            "packing": self.outline.bin_tokens,
             "seed": self.outline.seed,
             "domains": {
                 domain.name: {"rows": domain.size, "held out": len(domain.heldout), "content": domain.digest}
@@ -225,6 +211,11 @@ class LiveMixture:
     @property
     def _weights(self) -> Vector:
         return self.schedule.stretches[-1][1]
+
+    def _count_exhausted(self) -> None:
+        if self.section.max_passes is not None:
+            over = self.sampler.plan.over(self.section.max_passes)
+            self.exhausted = [name for name, is_over in zip(self.table.names, over, strict=True) if is_over]
 
     def _update(self, trainer: VersaTuneTrainer, step: int) -> None:
         traits = self.section.traits

@@ -76,21 +76,22 @@ class HeldoutLosses:
         """
         began = time.perf_counter()
         model = trainer.measured_model()
-        was_training = model.training
+        # An engine's wrapper does not tell the mode of what it wraps.
+        was_training = trainer.model.training
         model.eval()
         sums = torch.zeros(len(self._batches), dtype=torch.float64, device=trainer.args.device)
-        probes = RowProbes(self.table, trainer) if probe else None
+        probes = RowProbes(self.table, trainer, [domain for domain, _, _ in self._batches]) if probe else None
         world, rank = trainer.args.world_size, trainer.args.process_index
         columns = trainer.measured_columns(self.table.dataset)
         with torch.no_grad(), trainer.compute_loss_context_manager():
             for turn in range(math.ceil(len(self._batches) / world)):
                 number = turn * world + rank
                 # A process without a batch of its own repeats the last one: collectives inside the model must match.
-                domain, rows, tokens = self._batches[min(number, len(self._batches) - 1)]
-                batch = trainer.data_collator([{c: row[c] for c in columns} for row in _rows(self.table, rows)])
+                _, rows, tokens = self._batches[min(number, len(self._batches) - 1)]
+                batch = trainer.collate_heldout([{c: row[c] for c in columns} for row in _rows(self.table, rows)])
                 inputs = trainer._prepare_inputs(batch)
                 if probes is not None:
-                    total = probes.look(model, inputs, domain, rows, counted=number < len(self._batches))
+                    total = probes.look(model, inputs, number, rows, counted=number < len(self._batches))
                 else:
                     total = model(**inputs, use_cache=False).loss.double() * tokens
                 if number < len(self._batches):

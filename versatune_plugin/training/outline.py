@@ -17,12 +17,39 @@ from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.mixture.budget import Measuring, measuring
 from versatune_plugin.mixture.contract import Policy, Start
 from versatune_plugin.mixture.registry import POLICIES
-from versatune_plugin.mixture.stages import SettledStage, settle
+from versatune_plugin.mixture.stages import SettledStage, settle, whole_batches
 from versatune_plugin.mixture.weights import Vector, admissible, normalised
 from versatune_plugin.reference.file import heldout_of, hold_out_texts
-from versatune_plugin.sampling.plan import Pool
+from versatune_plugin.sampling.batch_plan import Pool
+from versatune_plugin.sampling.packing import usual_fill
 
 DEFAULT_SEED = 42
+
+
+@dataclass(frozen=True)
+class Split:
+    """How a global batch is shared out. Any split of the same rows gives the same global batches.
+
+    Attributes:
+        micro_batch_size: rows of a micro-batch.
+        accumulation: micro-batches of a process in an optimizer step.
+        processes: how many train together.
+    """
+
+    micro_batch_size: int
+    accumulation: int
+    processes: int
+
+    @property
+    def rows(self) -> int:
+        """Rows of a global batch."""
+        return self.micro_batch_size * self.accumulation * self.processes
+
+    def __str__(self) -> str:
+        return (
+            f"micro_batch_size {self.micro_batch_size} x gradient_accumulation_steps {self.accumulation} "
+            f"x {self.processes} {'process' if self.processes == 1 else 'processes'}"
+        )
 
 
 @dataclass(frozen=True)
@@ -30,20 +57,29 @@ class Outline:
     """The settled facts of a run.
 
     Attributes:
-        batch_size: rows of a global batch: micro-batch x accumulation x processes.
+        split: how many rows (bins, under packing) of a global batch each process takes at a time.
+        rows_per_batch: shape (k,), about how many rows of each domain alone would make a global batch.
         steps_per_epoch: optimizer steps of an epoch.
         total_steps: optimizer steps of the run.
         measuring: held-out rows, update interval and their cost.
         seed: the user's seed.
         stages: of a staged run, in order; else empty.
+        bin_tokens: what a bin holds; None without packing.
     """
 
-    batch_size: int
+    split: Split
+    rows_per_batch: Vector
     steps_per_epoch: int
     total_steps: int
     measuring: Measuring
     seed: int
     stages: tuple[SettledStage, ...] = ()
+    bin_tokens: int | None = None
+
+    @property
+    def batch_size(self) -> int:
+        """Rows (bins, under packing) of a global batch."""
+        return self.split.rows
 
     def update_due(self, step: int) -> bool:
         """Whether the weights are updated once ``step`` optimizer steps are done: counted from the stage's first."""
@@ -63,10 +99,9 @@ class Outline:
         single = POLICIES[section.mixture].draws_single(section.policy_options)
         return [Pool(0, table.training_sizes, single)]
 
-    @property
-    def samples_per_epoch(self) -> int:
-        """Rows an epoch draws; always whole global batches."""
-        return self.steps_per_epoch * self.batch_size
+    def samples_per_epoch(self, shares: Vector) -> Vector:
+        """About how many rows of each domain an epoch draws, shape (k,), where rows are drawn in these shares."""
+        return np.asarray(shares * self.steps_per_epoch / (shares / self.rows_per_batch).sum())
 
 
 def outline_run(cfg: Any, section: Section) -> tuple[Outline, DomainTable]:
@@ -80,28 +115,46 @@ def outline_run(cfg: Any, section: Section) -> tuple[Outline, DomainTable]:
         VersaTuneError: a domain has too few rows.
     """
     rows = load_rows(cfg, section.dataset_domains)
-    batch_size = cfg.micro_batch_size * cfg.gradient_accumulation_steps * cfg.world_size
+    split = Split(cfg.micro_batch_size, cfg.gradient_accumulation_steps, cfg.world_size)
     seed = cfg.seed if cfg.seed is not None else DEFAULT_SEED
     wanted = section.heldout
     if wanted is None and isinstance(section.reference, Path) and section.reference.is_file():
         # Losses compare on the same rows only, so the file's number of rows is the natural default.
         wanted = heldout_of(section.reference)
+    per_batch = _rows_per_batch(cfg, rows, split.rows, seed)
     held = wanted
     for _ in range(2):
         # Twice, since the length of the run is what the held-out rows leave.
         sizes = [max(domain.size - (held or 0), 1) for domain in rows.domains]
-        guess = _measuring(
-            section, len(sizes), batch_size, _length(cfg, section, rows.names, sizes, batch_size), wanted
-        )
+        guess = _measuring(section, _length(cfg, section, rows.names, sizes, per_batch), wanted)
         held = guess.heldout
     if section.heldout_file is not None:
         table = hold_out_texts(rows, section.heldout_file, load_tokenizer(cfg))
     else:
         table = rows.hold_out(guess.heldout, seed)
-    length = _length(cfg, section, table.names, table.training_sizes.tolist(), batch_size)
-    settled = _measuring(section, len(table.domains), batch_size, length, guess.heldout)
+    length = _length(cfg, section, table.names, table.training_sizes.tolist(), per_batch)
+    settled = _measuring(section, length, guess.heldout)
     settled = replace(settled, chosen=tuple(sorted({*guess.chosen, *settled.chosen})))
-    return Outline(batch_size, length.steps_per_epoch, length.total_steps, settled, seed, length.stages), table
+    outline = Outline(
+        split,
+        per_batch,
+        length.steps_per_epoch,
+        length.total_steps,
+        settled,
+        seed,
+        length.stages,
+        cfg.sequence_len if cfg.sample_packing else None,
+    )
+    return outline, table
+
+
+def _rows_per_batch(cfg: Any, table: DomainTable, batch_size: int, seed: int) -> Vector:
+    """About how many rows of each domain alone would make a global batch, shape (k,)."""
+    if not cfg.sample_packing:
+        return np.full(len(table.domains), float(batch_size))
+    check_learnable(table)
+    fill = usual_fill(table.row_tokens(), batch_size, cfg.sequence_len, seed)
+    return np.asarray(batch_size * cfg.sequence_len * fill / table.mean_lengths())
 
 
 @dataclass(frozen=True)
@@ -109,19 +162,24 @@ class _Length:
     steps_per_epoch: int
     total_steps: int
     stages: tuple[SettledStage, ...]
+    mean_rows_per_batch: float
 
 
-def _length(cfg: Any, section: Section, domains: Sequence[str], sizes: Sequence[int], batch_size: int) -> _Length:
-    stages = settle(section.staged, domains, sizes, batch_size)
+def _length(cfg: Any, section: Section, domains: Sequence[str], sizes: Sequence[int], per_batch: Vector) -> _Length:
+    # One pass over everything; each row takes its part of a batch.
+    batches = float((np.array(sizes) / per_batch).sum())
+    mean = sum(sizes) / batches
+    stages = settle(section.staged, domains, sizes, per_batch)
     if stages:
         # To the trainer, all stages together are one epoch.
         total_steps = stages[-1].first_step + stages[-1].steps
-        return _Length(total_steps, total_steps, stages)
-    steps_per_epoch = math.ceil((section.samples_per_epoch or sum(sizes)) / batch_size)
-    return _Length(steps_per_epoch, cfg.max_steps or math.ceil(cfg.num_epochs * steps_per_epoch), ())
+        return _Length(total_steps, total_steps, stages, mean)
+    samples = section.samples_per_epoch
+    steps_per_epoch = whole_batches(samples / mean if samples else batches)
+    return _Length(steps_per_epoch, cfg.max_steps or math.ceil(cfg.num_epochs * steps_per_epoch), (), mean)
 
 
-def _measuring(section: Section, domains: int, batch_size: int, length: _Length, heldout: int | None) -> Measuring:
+def _measuring(section: Section, length: _Length, heldout: int | None) -> Measuring:
     traits = section.traits
     interval = section.update_steps
     if section.updates_per_epoch is not None:
@@ -131,8 +189,8 @@ def _measuring(section: Section, domains: int, batch_size: int, length: _Length,
     # Updates made of training losses cost nothing, and are no occasion to measure.
     free = traits.updates and not traits.measures
     settled = measuring(
-        domains=domains,
-        batch_size=batch_size,
+        domains=len(section.domains),
+        batch_size=length.mean_rows_per_batch,
         total_steps=length.total_steps,
         budget=section.measure_budget,
         heldout=heldout,
@@ -170,7 +228,7 @@ def make_policy(section: Section, outline: Outline, table: DomainTable, prior: V
         table.training_sizes.astype(np.float64),
         section.floor,
         section.cap,
-        outline.batch_size,
+        outline.rows_per_batch,
         outline.seed,
     )
     return POLICIES[section.mixture](section.policy_options, start)

@@ -20,11 +20,17 @@ WIDTH = 140
 def planned_passes(section: Section, outline: Outline, table: DomainTable, weights: Vector) -> Vector:
     """Passes over each domain in one epoch under ``weights``, shape (k,)."""
     shares = weights / table.mean_supervised() if section.unit == "tokens" else weights
-    samples = outline.samples_per_epoch * shares / shares.sum()
-    return samples / table.training_sizes
+    return np.asarray(outline.samples_per_epoch(shares / shares.sum()) / table.training_sizes)
 
 
-def show_outline(section: Section, outline: Outline, table: DomainTable, prior: Vector, weights: Vector) -> None:
+def show_outline(
+    section: Section,
+    outline: Outline,
+    table: DomainTable,
+    prior: Vector,
+    weights: Vector,
+    also: Sequence[str] = (),
+) -> None:
     """Print what the run will do: domains, stages, updates and what measuring costs.
 
     Args:
@@ -33,6 +39,7 @@ def show_outline(section: Section, outline: Outline, table: DomainTable, prior: 
         table: the domains.
         prior: shape (k,).
         weights: shape (k,), of the first batch.
+        also: warnings beside those of the outline.
     """
     console = Console(width=WIDTH, highlight=False)
     passes = planned_passes(section, outline, table, weights)
@@ -43,15 +50,15 @@ def show_outline(section: Section, outline: Outline, table: DomainTable, prior: 
     chosen = f" (chosen for measure_budget {section.measure_budget:.1%}: {', '.join(settled.chosen)})"
     for line in (
         f"{section.mixture}: {POLICIES[section.mixture].summary}",
-        f"{outline.total_steps:,} optimizer steps of {outline.batch_size} rows, "
-        f"{outline.steps_per_epoch:,} to an epoch",
+        f"{outline.total_steps:,} optimizer steps of {_batch(outline)}, {outline.steps_per_epoch:,} to an epoch",
+        f"a global batch is {outline.split}",
         _movement(section, outline),
         f"measuring {settled.heldout} held-out rows a domain costs about {settled.cost:.1%} of training compute"
         + (chosen if settled.chosen else ""),
         "left out: rows that repeat a held-out row word for word",
     ):
         console.print(f"  {line}")
-    for warning in outline_warnings(section, outline, passes, table):
+    for warning in [*outline_warnings(section, outline, passes, table), *also]:
         console.print(f"  warning: {warning}", style="yellow")
 
 
@@ -120,6 +127,12 @@ def _table(title: str, columns: Sequence[str]) -> Table:
     for number, column in enumerate(columns):
         shown.add_column(column, justify="right" if number else "left")
     return shown
+
+
+def _batch(outline: Outline) -> str:
+    if outline.bin_tokens is None:
+        return f"{outline.batch_size:,} rows"
+    return f"{outline.batch_size:,} bins of {outline.bin_tokens:,} tokens"
 
 
 def _movement(section: Section, outline: Outline) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,33 +21,39 @@ class RowProbes:
     The top-layer state of a token is what enters the output embedding (Mixture-of-Skills, equation 7: the mean over the
     tokens of a row, then over rows).
 
+    Every batch has a place of its own in what the processes add up, so that the sums do not depend on how many
+    processes there are.
+
     Args:
         table: the domains with their held-out rows.
-        trainer: its device and processes are used.
+        trainer: its model, device and processes are used.
+        batches: the domain of each batch of the measurement.
     """
 
-    def __init__(self, table: DomainTable, trainer: VersaTuneTrainer) -> None:
+    def __init__(self, table: DomainTable, trainer: VersaTuneTrainer, batches: Sequence[int]) -> None:
         self._table = table
+        self._batches = batches
+        self._layer = trainer.model.get_output_embeddings()
         self._device = trainer.args.device
         self._processes = trainer.args.world_size
         self._place = {int(row): n for n, row in enumerate(np.concatenate([d.heldout for d in table.domains]))}
         self._losses = torch.zeros(len(self._place), dtype=torch.float64, device=self._device)
         self._states: torch.Tensor | None = None
 
-    def look(self, model: Any, inputs: dict[str, Any], domain: int, rows: list[int], counted: bool) -> torch.Tensor:
+    def look(self, model: Any, inputs: dict[str, Any], batch: int, rows: list[int], counted: bool) -> torch.Tensor:
         """Run a batch; returns the sum of its losses in nats.
 
         Args:
-            model: as it is trained.
+            model: as it is trained: the engine's wrapper where there is one.
             inputs: the collated batch, with labels.
-            domain: the index of the rows' domain.
+            batch: its number among all batches.
             rows: the data set's rows in the batch.
             counted: False for a batch that another process looks at.
         """
         labels = inputs.pop("labels")
         seen: list[torch.Tensor] = []
         # The forward pass must go through the engine's wrapper, the hook onto the layer itself.
-        hook = model.get_output_embeddings().register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+        hook = self._layer.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
         try:
             logits = model(**inputs, use_cache=False).logits
         finally:
@@ -61,8 +68,7 @@ class RowProbes:
             total += loss
             if counted:
                 self._losses[self._place[row]] = loss / (wanted != IGNORED_LABEL).sum().clamp(min=1)
-        if counted:
-            self._add_states(seen[-1], inputs["attention_mask"], domain)
+        self._keep_states(seen[-1], inputs["attention_mask"], batch if counted else None)
         return total
 
     def row_loss(self) -> list[Vector]:
@@ -77,19 +83,20 @@ class RowProbes:
         assert self._states is not None
         if self._processes > 1:
             torch.distributed.all_reduce(self._states)
-        states = self._states.cpu().numpy()
+        sums = self._states.cpu().numpy()
+        states = np.zeros((len(self._table.domains), sums.shape[1]))
+        for domain, batch in zip(self._batches, sums, strict=True):
+            states[domain] += batch
         # The mean over rows and their sum point the same way.
         norms = np.linalg.norm(states, axis=1)
         return np.asarray(states @ states.T / np.outer(norms, norms))
 
-    def _add_states(self, states: torch.Tensor, mask: torch.Tensor, domain: int) -> None:
-        weights = mask.to(torch.float64).unsqueeze(-1)
-        means = (states.double() * weights).sum(dim=1) / weights.sum(dim=1)
+    def _keep_states(self, states: torch.Tensor, mask: torch.Tensor, batch: int | None) -> None:
         if self._states is None:
-            self._states = torch.zeros(
-                (len(self._table.domains), means.shape[1]), dtype=torch.float64, device=self._device
-            )
-        self._states[domain] += means.sum(dim=0)
+            self._states = torch.zeros((len(self._batches), states.shape[2]), dtype=torch.float64, device=self._device)
+        if batch is not None:
+            weights = mask.to(torch.float64).unsqueeze(-1)
+            self._states[batch] = ((states.double() * weights).sum(dim=1) / weights.sum(dim=1)).sum(dim=0)
 
 
 def difficulty(now: list[Vector], before: list[Vector]) -> Vector:

@@ -11,6 +11,7 @@ from axolotl.utils.distributed import is_main_process
 from versatune_plugin.config import HEADING, Section, section_of
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.reference.file import read_reference_losses
+from versatune_plugin.training.checkpoint import saving_warnings
 from versatune_plugin.training.live import LiveMixture
 from versatune_plugin.training.outline import (
     check_learnable,
@@ -42,7 +43,7 @@ def start_run(cfg: Any, section: Section) -> LiveMixture:
         raise VersaTuneError.collected(HEADING, problems)
     live = LiveMixture(section, outline, table, prior, reference, Path(cfg.output_dir))
     if is_main_process():
-        show_outline(section, outline, table, prior, live.schedule.weights_at(0))
+        show_outline(section, outline, table, prior, live.schedule.weights_at(0), saving_warnings(cfg))
     return live
 
 

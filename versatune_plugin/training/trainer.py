@@ -7,14 +7,22 @@ from typing import Any
 
 import torch
 from axolotl.core.trainers.base import AxolotlTrainer
+from axolotl.utils.collators import DataCollatorForSeq2Seq
 from datasets import Dataset
+from safetensors import SafetensorError
 from torch.utils.data import DataLoader
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.sampling.ahead import CollatedAhead
+from versatune_plugin.sampling.packed_rows import PackedRows
+from versatune_plugin.training.checkpoint import give_up_torn, last_complete, not_saved
 from versatune_plugin.training.live import LiveMixture
+
+# As Axolotl pads where it does not pad to the sequence length.
+PAD_TO = 64
 
 
 class VersaTuneTrainer(AxolotlTrainer):
@@ -24,7 +32,16 @@ class VersaTuneTrainer(AxolotlTrainer):
     _step_loss: torch.Tensor | None = None
 
     def attach(self, live: LiveMixture) -> None:
-        """Take the mixture that decides the batches, before training starts."""
+        """Take the mixture that decides the batches, before training starts.
+
+        Raises:
+            VersaTuneError: stages under an engine that the launcher's own configuration brought.
+        """
+        if live.outline.stages and (self.is_deepspeed_enabled or self.is_fsdp_enabled):
+            raise VersaTuneError(
+                "a stage starts with a fresh optimizer, which is not supported under DeepSpeed or FSDP: "
+                "launch without them"
+            )
         self.live = live
         live.attach(self)
         self.add_callback(MixtureCallback(self))
@@ -35,7 +52,11 @@ class VersaTuneTrainer(AxolotlTrainer):
         Accelerate would shard the batches a second time, and workers would fetch ahead of a change of the weights.
         """
         assert isinstance(self.train_dataset, Dataset)
-        rows = self._remove_unused_columns(self.train_dataset, description="training")
+        rows: Dataset | PackedRows
+        if self.args.sample_packing:
+            rows = PackedRows(self.train_dataset, one_sequence=not self.args.multipack_real_batches)
+        else:
+            rows = self._remove_unused_columns(self.train_dataset, description="training")
         return DataLoader(
             CollatedAhead(rows, self.data_collator, self.live.sampler.upcoming),
             batch_sampler=self.live.sampler,
@@ -48,14 +69,27 @@ class VersaTuneTrainer(AxolotlTrainer):
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
         """Train; from a checkpoint, the mixture goes on where it stood."""
-        checkpoint = resume_from_checkpoint
-        if checkpoint is True:
-            checkpoint = get_last_checkpoint(self.args.output_dir)
-            if checkpoint is None:
-                raise VersaTuneError(f"{self.args.output_dir} has no checkpoint to resume from")
+        output_dir = Path(self.args.output_dir)
+        checkpoint = last_complete(output_dir) if resume_from_checkpoint is True else resume_from_checkpoint
+        if self.args.world_size > 1:
+            # Processes may see the files of a shared disk at different moments.
+            chosen = [checkpoint]
+            torch.distributed.broadcast_object_list(chosen)
+            checkpoint = chosen[0]
+        if resume_from_checkpoint is True and not checkpoint:
+            raise VersaTuneError(f"{output_dir} has no complete checkpoint to resume from")
+        if self.args.should_save and self.args.save_total_limit:
+            give_up_torn(output_dir)
         if checkpoint:
             self.live.resume(Path(checkpoint))
-        return super().train(checkpoint or None, *args, **kwargs)
+        return super().train(str(checkpoint) if checkpoint else None, *args, **kwargs)
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        """The micro-batches of an optimizer step.
+
+        None if nothing is left to train: resumed from a run's last checkpoint, the host would do one step more.
+        """
+        return ([], None) if self.live.over(self.state.global_step) else super().get_batch_samples(*args, **kwargs)
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """A micro-batch; its loss is kept where the mixture learns from it."""
@@ -77,9 +111,21 @@ class VersaTuneTrainer(AxolotlTrainer):
         """Make the optimizer what it was before its first step; learning rates follow the scheduler."""
         self.optimizer.optimizer.state.clear()
 
+    def _save_checkpoint(self, model: Any, trial: Any, **kwargs: Any) -> Any:
+        checkpoint = Path(self._get_output_dir(trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        try:
+            if self.args.should_save:
+                # Written over, it is complete only when this file is there again.
+                (checkpoint / TRAINER_STATE_NAME).unlink(missing_ok=True)
+            self.accelerator.wait_for_everyone()
+            return super()._save_checkpoint(model, trial, **kwargs)
+        except (OSError, RuntimeError, SafetensorError, VersaTuneError) as error:
+            raise not_saved(checkpoint, error) from error
+
     def _save_rng_state(self, output_dir: str) -> None:
-        # The last thing before trainer_state.json, which marks a checkpoint as complete.
+        # The last thing before trainer_state.json, which marks a checkpoint as complete: for all processes.
         super()._save_rng_state(output_dir)
+        self.accelerator.wait_for_everyone()
         if self.args.should_save:
             self.live.save(Path(output_dir), self.state.global_step)
 
@@ -88,8 +134,17 @@ class VersaTuneTrainer(AxolotlTrainer):
         return self.model_wrapped if self.is_deepspeed_enabled else self.model
 
     def measured_columns(self, rows: Dataset) -> list[str]:
-        """The columns that the model takes."""
+        """The columns of held-out rows that `collate_heldout` takes."""
+        if self.args.sample_packing:
+            return ["input_ids", "labels"]
         return self._remove_unused_columns(rows, description="held-out").column_names
+
+    def collate_heldout(self, rows: list[dict[str, Any]]) -> Any:
+        """A batch of rows to measure, each a sequence of its own, under packing as well."""
+        if not self.args.sample_packing:
+            return self.data_collator(rows)
+        collate = DataCollatorForSeq2Seq(self.processing_class, pad_to_multiple_of=PAD_TO)
+        return collate([row | {"attention_mask": [1] * len(row["input_ids"])} for row in rows])
 
 
 class MixtureCallback(TrainerCallback):
@@ -101,8 +156,13 @@ class MixtureCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Open the record."""
+        """Open the record; a run resumed at its end has only that left to measure, and to save the model."""
         self.trainer.live.begin(self.trainer)
+        if self.trainer.live.over(state.global_step):
+            control.should_training_stop = True
+            # Restored with the checkpoint's state, which was taken while it was being saved.
+            control.should_save = False
+            self.trainer.live.measure_end(self.trainer, state.global_step)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Update the weights if it is time; stop, with a checkpoint, if a domain is used up."""
