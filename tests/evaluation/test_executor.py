@@ -288,7 +288,9 @@ def test_a_failure_of_the_executor_is_no_verdict(isolation: Isolation, monkeypat
 def test_nothing_outlives_the_caller(isolation: Isolation, number: signal.Signals) -> None:
     before = children()
     arguments = f"'import time; time.sleep(300)', '', None, {isolation.namespaces}, {isolation.other_user}"
-    source = f"from versatune_plugin.evaluation.executor import execute\nexecute({arguments})"
+    # Processes that a shell has put into the background ignore an interrupt, and so would this one.
+    source = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    source += f"from versatune_plugin.evaluation.executor import execute\nexecute({arguments})"
     surroundings = os.environ | {"TMPDIR": str(isolation.folder)}
     with subprocess.Popen([sys.executable, "-c", source], env=surroundings, stderr=subprocess.DEVNULL) as caller:
         end = time.monotonic() + PATIENCE
