@@ -18,9 +18,9 @@ from axolotl.utils.samplers import MultipackBatchSampler
 from torch.utils.data import SequentialSampler
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from versatune_plugin.domains import RowTokens
 from versatune_plugin.mixture.schedule import Schedule
 from versatune_plugin.sampling.packing import PackedPlan
-from versatune_plugin.sampling.tokens import RowTokens
 
 # Axolotl's defaults (axolotl.core.training_args_base).
 GROUP_SIZE, BIN_SIZE = 100_000, 200
@@ -70,7 +70,7 @@ def of_ours(tokens: list[RowTokens], weights: np.ndarray, bins: int, bin_tokens:
     plan = PackedPlan([str(n) for n in range(len(tokens))], tokens, Schedule(0, weights), bins, bin_tokens, SEED)
     steps = max(sum(int(one.lengths.sum()) for one in tokens) // plan.capacity, 1)
     began = time.perf_counter()
-    fills = [plan.advance().tokens / plan.capacity for _ in range(steps)]
+    fills = [plan.advance().fill for _ in range(steps)]
     return float(np.mean(fills)), min(fills), (time.perf_counter() - began) / steps
 
 

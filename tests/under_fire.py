@@ -22,19 +22,12 @@ from typing import Any
 
 from tests.conftest import Axolotl, Finished, Tiny
 from tests.tiny import write_model, write_rows
+from tests.training import test_run
 from versatune_plugin.reporting.record import read_record
 
 STEPS = 20
 LIMIT = 2
-SECTION: dict[str, Any] = {
-    "mixture": "versatune",
-    "knowledge": {"law": 0.5, "code": 0.3, "medicine": 0.2},
-    "reference": {"law": 1.0, "code": 2.0, "medicine": 0.5},
-    "heldout": 4,
-    "update_steps": 2,
-    "samples_per_epoch": 48,
-    "sigma": 1.0,
-}
+SECTION = {**test_run.SECTION, "update_steps": 2, "samples_per_epoch": 48}
 # Of the clock, or of where a run was put together again.
 VARYING = ("seconds", "measuring_seconds", "seconds_since_start", "best_checkpoint")
 CHECKPOINT_FILES = ("model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth")

@@ -57,6 +57,15 @@ def read_json(path: Path, kind: str, schema: int) -> dict[str, Any]:
     return payload
 
 
+def is_json(path: Path) -> bool:
+    """Whether a file is there and is complete JSON, whoever wrote it."""
+    try:
+        json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return False
+    return True
+
+
 def append_json_line(path: Path, payload: Mapping[str, Any]) -> None:
     """Append one line of JSON and flush it to the disk; see `append_json_lines`."""
     append_json_lines(path, [payload])

@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.sampling.permutation import Permutation
-from versatune_plugin.sampling.tokens import RowTokens
+from versatune_plugin.permutation import Permutation
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -64,6 +63,19 @@ class Domain:
         """How many training rows lie before each row that is kept out, sorted."""
         gaps = np.sort(np.concatenate([self.heldout, self.duplicates])) - self.first
         return gaps - np.arange(len(gaps))
+
+
+@dataclass(frozen=True)
+class RowTokens:
+    """Tokens of the training rows of one domain.
+
+    Attributes:
+        lengths: shape (training rows,), all tokens of each row.
+        supervised: shape (training rows,), those that the loss is taken over.
+    """
+
+    lengths: NDArray[np.uint32]
+    supervised: NDArray[np.uint32]
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
+from benchmarks.prompt_lengths import leaves
 from tests.tiny import write_model
 from versatune_plugin.evaluation.legalbench.rows import KNOWN
 from versatune_plugin.evaluation.scores import BENCHMARKS
@@ -53,14 +54,6 @@ def question(benchmark: str, doc: Mapping[str, Any]) -> str:
         # A passage may stand in front of the question and its options.
         return query[max(query.rfind("Q: "), query.rfind("问题："), 0) :]
     return query
-
-
-def leaves(task: Any) -> Iterator[Any]:
-    if isinstance(task, dict):
-        for inner in task.values():
-            yield from leaves(inner)
-    else:
-        yield task
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tiny import write_model
+from versatune_plugin.domains import RowTokens
 from versatune_plugin.mixture.schedule import Schedule
 from versatune_plugin.sampling.batch_plan import Pool
 from versatune_plugin.sampling.packed_rows import PackedRows
 from versatune_plugin.sampling.packing import Bins, PackedPlan, usual_fill
-from versatune_plugin.sampling.tokens import RowTokens, TokenPlan
+from versatune_plugin.sampling.tokens import TokenPlan
 
 BIN = 128
 
@@ -84,7 +85,7 @@ def test_bins_hold_what_fits_and_each_row_once_in_a_pass(weights: list[float], b
         assert step.starts[-1] == len(step.rows)
         for start, end in zip(step.starts, step.starts[1:], strict=False):
             assert 0 < lengths[start:end].sum() <= BIN
-        assert step.tokens == lengths.sum()
+        assert step.fill == pytest.approx(lengths.sum() / plan.capacity)
         assert step.counts.tolist() == np.bincount(step.domains, minlength=3).tolist()
         for domain, row in zip(step.domains.tolist(), step.rows.tolist(), strict=True):
             order[domain].append(row)
@@ -161,6 +162,24 @@ def test_bins_are_as_full_as_a_packing_of_everything_at_once() -> None:
         free[at] -= length
     theirs = lengths.sum() / (len(free) * BIN)
     assert usual_fill(tokens, 16, BIN, 0) > theirs - 0.02
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_step_looks_at_the_rows_of_a_batch_or_two_however_many_there_are(
+    monkeypatch: pytest.MonkeyPatch, packed: bool
+) -> None:
+    plan = plans(packed, [1, 2, 3], three_domains(20_000))
+    looked, room = [], type(plan).room
+
+    def seen(self: TokenPlan, lengths: Any) -> Any:
+        looked.append(len(lengths))
+        return room(self, lengths)
+
+    monkeypatch.setattr(type(plan), "room", seen)
+    for _ in range(20):
+        plan.advance()
+    assert looked
+    assert max(looked) < 1000
 
 
 def test_best_fit_and_filling_by_hand() -> None:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from versatune_plugin.mixture.schedule import Schedule
 from versatune_plugin.mixture.weights import Vector
+from versatune_plugin.permutation import Permutation
 from versatune_plugin.sampling.apportion import apportion
 from versatune_plugin.sampling.batch_plan import PlannedStep, Pool
 from versatune_plugin.sampling.order import BLOCK, Order
-from versatune_plugin.sampling.permutation import Permutation
 from versatune_plugin.sampling.plan import Plan
 
 NAMES = ("code", "law", "medicine")

@@ -13,9 +13,9 @@ from datasets import Dataset
 from versatune_plugin.domains import Domain, DomainTable
 from versatune_plugin.mixture.schedule import Schedule
 from versatune_plugin.mixture.weights import Vector
+from versatune_plugin.permutation import Permutation
 from versatune_plugin.sampling.loader import GlobalBatchSampler
 from versatune_plugin.sampling.order import BLOCK
-from versatune_plugin.sampling.permutation import Permutation
 from versatune_plugin.sampling.plan import Plan
 
 BILLION, MILLION = 10**9, 10**6

@@ -8,7 +8,6 @@ Tested with axolotl 0.19.0, datasets 4.8.
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 from pathlib import Path
@@ -17,6 +16,8 @@ from typing import Any
 from axolotl.common.const import DEFAULT_DATASET_PREPARED_PATH
 from axolotl.utils.data.lock import LOCK_FILE_NAME
 from filelock import FileLock
+
+from versatune_plugin.artifacts import is_json
 
 LOG = logging.getLogger("axolotl.versatune")
 WRITTEN_LAST = ("state.json", "dataset_info.json")
@@ -34,14 +35,6 @@ def remove_unfinished_rows(cfg: Any) -> None:
     # Axolotl holds this lock while it prepares rows, so nobody is at it now.
     with FileLock(prepared / LOCK_FILE_NAME):
         for folder in sorted({path.parent for path in prepared.glob("*/*.arrow")}):
-            if not all(_is_json(folder / name) for name in WRITTEN_LAST):
+            if not all(is_json(folder / name) for name in WRITTEN_LAST):
                 LOG.warning("%s: rows whose preparation was stopped; they are prepared anew", folder)
                 shutil.rmtree(folder)
-
-
-def _is_json(path: Path) -> bool:
-    try:
-        json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return False
-    return True

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from versatune_plugin.mixture.schedule import Schedule
 from versatune_plugin.mixture.weights import Vector
+from versatune_plugin.permutation import stream
 from versatune_plugin.sampling.order import Order
-from versatune_plugin.sampling.permutation import stream
 
 
 @dataclass(frozen=True)

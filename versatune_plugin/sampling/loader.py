@@ -12,7 +12,7 @@ from torch.utils.data import Sampler
 
 from versatune_plugin.domains import DomainTable
 from versatune_plugin.sampling.batch_plan import BatchPlan, PlannedStep
-from versatune_plugin.sampling.packing import PackedPlan, PackedStep
+from versatune_plugin.sampling.packing import PackedStep
 
 # Rows of the data set, or bins of them under packing.
 MicroBatch = list[int] | list[tuple[int, ...]]
@@ -79,8 +79,7 @@ class GlobalBatchSampler(Sampler[MicroBatch]):
             tokens = np.bincount(planned.domains, weights=self.table.supervised[rows], minlength=len(self.tokens))
             self.tokens += tokens.astype(np.int64)
             self.counts = planned.counts
-            if isinstance(self.plan, PackedPlan) and isinstance(planned, PackedStep):
-                self.fill = planned.tokens / self.plan.capacity
+            self.fill = planned.fill if isinstance(planned, PackedStep) else None
             self._rest = deque(self._micro_batches(planned, rows))
             while self._rest:
                 yield self._rest.popleft()

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from versatune_plugin.domains import RowTokens
 from versatune_plugin.mixture.schedule import Schedule
+from versatune_plugin.permutation import stream
 from versatune_plugin.sampling.batch_plan import PlannedStep, Pool
-from versatune_plugin.sampling.permutation import stream
-from versatune_plugin.sampling.tokens import DueRows, RowTokens, TokenPlan
+from versatune_plugin.sampling.tokens import DueRows, TokenPlan
 
 TRIAL_STEPS = 16
 
@@ -23,11 +24,11 @@ class PackedStep(PlannedStep):
 
     Attributes:
         starts: shape (B + 1,), where each bin begins in ``domains`` and ``rows``, and where the last one ends.
-        tokens: of all rows together.
+        fill: the share of the bins that holds tokens.
     """
 
     starts: NDArray[np.int64]
-    tokens: int
+    fill: float
 
 
 class PackedPlan(TokenPlan):
@@ -71,7 +72,7 @@ class PackedPlan(TokenPlan):
         assert isinstance(planned, PackedStep)
         return planned
 
-    def room(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    def room(self, lengths: NDArray[np.integer]) -> NDArray[np.integer]:
         """A row takes as much as it is long."""
         return lengths
 
@@ -89,8 +90,8 @@ class PackedPlan(TokenPlan):
         taken = due.pick(np.array([row for rows in content for row in rows], dtype=np.int64))
         starts = np.cumsum([0, *(len(rows) for rows in content)])
         counts = np.bincount(taken.domains, minlength=len(self.domains))
-        tokens = int(taken.lengths.sum())
-        return PackedStep(self.step, counts, taken.domains, taken.rows, starts, tokens), taken
+        fill = float(taken.lengths.sum() / self.capacity)
+        return PackedStep(self.step, counts, taken.domains, taken.rows, starts, fill), taken
 
     def _later(self, due: DueRows, bins: Bins) -> NDArray[np.int64]:
         """The rows that may fill what room is left, as indices: those of the same pass as their domain's next one."""
@@ -108,7 +109,7 @@ def usual_fill(tokens: Sequence[RowTokens], batch_size: int, bin_tokens: int, se
     learnt = np.array([float(one.supervised.sum(dtype=np.int64)) for one in tokens])
     names = [str(number) for number in range(len(tokens))]
     plan = PackedPlan(names, tokens, Schedule(0, learnt / learnt.sum()), batch_size, bin_tokens, seed)
-    return sum(plan.advance().tokens for _ in range(TRIAL_STEPS)) / (TRIAL_STEPS * plan.capacity)
+    return sum(plan.advance().fill for _ in range(TRIAL_STEPS)) / TRIAL_STEPS
 
 
 class Bins:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from versatune_plugin.mixture.weights import Vector
+from versatune_plugin.permutation import stream
 from versatune_plugin.sampling.apportion import apportion
 from versatune_plugin.sampling.batch_plan import BatchPlan, PlannedStep, Pool
-from versatune_plugin.sampling.permutation import stream
 
 # Rows of all domains planned at a time, while the weights stay the same.
 AHEAD = 4096

@@ -9,26 +9,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from versatune_plugin.domains import RowTokens
 from versatune_plugin.mixture.schedule import Schedule
 from versatune_plugin.mixture.weights import Vector
+from versatune_plugin.permutation import stream
 from versatune_plugin.sampling.batch_plan import BatchPlan, PlannedStep, Pool
-from versatune_plugin.sampling.permutation import stream
 
 # How much of a batch is looked at beyond it, as a factor of its expected size and in rows of each domain.
 REACH, LEAST_ROWS = 2.0, 32
-
-
-@dataclass(frozen=True)
-class RowTokens:
-    """Tokens of the training rows of one domain.
-
-    Attributes:
-        lengths: shape (training rows,), all tokens of each row.
-        supervised: shape (training rows,), those that the loss is taken over.
-    """
-
-    lengths: NDArray[np.uint32]
-    supervised: NDArray[np.uint32]
 
 
 @dataclass(frozen=True)
@@ -82,7 +70,11 @@ class TokenPlan(BatchPlan):
         pools: Sequence[Pool] | None = None,
     ) -> None:
         self.tokens = tuple(tokens)
-        self.mean_supervised: Vector = np.array([one.supervised.mean() for one in tokens], dtype=np.float64)
+        self._mean_supervised = [float(one.supervised.mean()) for one in tokens]
+        # How much of a batch a supervised token takes, on average, where it is one of this domain.
+        self._room_of_a_token = [
+            float(self.room(one.lengths).mean()) / mean for one, mean in zip(tokens, self._mean_supervised, strict=True)
+        ]
         self.ahead: list[set[int]]
         self._previewed: tuple[Vector, PlannedStep, DueRows] | None
         super().__init__(domains, [len(one.lengths) for one in tokens], schedule, batch_size, seed, pools)
@@ -124,7 +116,7 @@ class TokenPlan(BatchPlan):
         """What a batch holds, in the unit of `room`."""
         return self.batch_size
 
-    def room(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    def room(self, lengths: NDArray[np.integer]) -> NDArray[np.integer]:
         """What rows of so many tokens take of the capacity."""
         return np.ones_like(lengths)
 
@@ -147,11 +139,7 @@ class TokenPlan(BatchPlan):
     def _due(self, weights: Vector) -> tuple[DueRows, int]:
         """More rows than the batch holds, in the order in which they fall due, and how many of the first it holds."""
         inside = np.flatnonzero(weights)
-        room_of_a_token = sum(
-            weights[index] * self.room(self.tokens[index].lengths).mean() / self.mean_supervised[index]
-            for index in inside
-        )
-        horizon = REACH * self.capacity / room_of_a_token
+        horizon = REACH * self.capacity / sum(weights[index] * self._room_of_a_token[index] for index in inside)
         while True:
             windows = [self._window(index, weights[index], horizon) for index in inside.tolist()]
             due = DueRows(
@@ -166,7 +154,7 @@ class TokenPlan(BatchPlan):
 
     def _window(self, index: int, weight: float, horizon: float) -> DueRows:
         """The next rows of one domain, so many that they should fall due beyond ``horizon`` supervised tokens."""
-        expected = (self.credit[index] + weight * horizon) / self.mean_supervised[index]
+        expected = (self.credit[index] + weight * horizon) / self._mean_supervised[index]
         count = int(max(expected, 0)) + LEAST_ROWS + len(self.ahead[index])
         start = int(self.cursor[index])
         positions = np.arange(start, start + count)

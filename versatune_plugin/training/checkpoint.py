@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from versatune_plugin.artifacts import check_writable, free_space, read_json, write_json
+from versatune_plugin.artifacts import check_writable, free_space, is_json, read_json, write_json
 from versatune_plugin.errors import VersaTuneError
 
 LOG = logging.getLogger("axolotl.versatune")
@@ -39,14 +39,8 @@ def read_state(checkpoint: Path, fingerprint: Mapping[str, Any], accept_changes:
     Raises:
         VersaTuneError: no state, a damaged one, or one of another run; the differences are named.
     """
-    path = checkpoint / STATE_FILE
-    if not path.is_file():
-        raise VersaTuneError(
-            f"{checkpoint} has no {STATE_FILE}, so the mixture cannot be continued from it. It was saved without the "
-            "plugin or with `save_only_model: true`. Resume from another checkpoint, or start a new run with "
-            "`base_model:` set to this one"
-        )
-    state = read_json(path, KIND, SCHEMA)
+    check_resumable(checkpoint)
+    state = read_json(checkpoint / STATE_FILE, KIND, SCHEMA)
     differences = list(_differences(state["fingerprint"], fingerprint))
     bound = [text for name, text in differences if name.split(".")[0] in BINDING and name.count(".") < 2]
     if bound or (differences and not accept_changes):
@@ -147,7 +141,7 @@ def torn(checkpoint: Path) -> str | None:
         return f"{TRAINER_STATE}, which is written last, is not there"
     for path in sorted(checkpoint.iterdir()):
         if path.name in (TRAINER_STATE, STATE_FILE):
-            whole = _is_json(path)
+            whole = is_json(path)
         elif path.suffix in (".pt", ".pth", ".bin"):
             whole = zipfile.is_zipfile(path)
         elif path.suffix == ".safetensors":
@@ -181,14 +175,6 @@ def _checkpoints(output_dir: Path) -> list[Path]:
     """The checkpoint directories, from the highest step down."""
     named = [(path.name.removeprefix("checkpoint-"), path) for path in output_dir.glob("checkpoint-*")]
     return [path for number, path in sorted(((int(n), p) for n, p in named if n.isdigit()), reverse=True)]
-
-
-def _is_json(path: Path) -> bool:
-    try:
-        json.loads(path.read_bytes())
-    except ValueError:
-        return False
-    return True
 
 
 def _is_whole_safetensors(path: Path) -> bool:
