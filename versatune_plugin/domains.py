@@ -235,6 +235,9 @@ def load_rows(cfg: Any, labels: Sequence[str]) -> DomainTable:
         if number:
             # Axolotl's test sets belong to no domain of ours: they are loaded once.
             one.test_datasets = None
+        if not (one.test_datasets or one.val_set_size):
+            # Else Axolotl packs all rows to count optimizer steps that are never trained.
+            one.sample_packing_eff_est = one.sample_packing_eff_est or 1.0
         try:
             loaded = load_datasets(cfg=one)
         except Exception as error:

@@ -20,6 +20,9 @@ NAMES = ("code", "law", "medicine")
 # Words of an answer: a row of law learns twenty times as many tokens as one of code.
 ANSWERS = {"code": 1, "law": 24, "medicine": 6}
 
+# What Axolotl says when it has packed all rows.
+PACKED_BY_AXOLOTL = "sample_packing_eff_est across ranks"
+
 
 @pytest.fixture(scope="module")
 def uneven(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Tiny:
@@ -73,6 +76,7 @@ def packed(axolotl: Axolotl, uneven: Tiny, tmp_path_factory: pytest.TempPathFact
 
 def test_a_packed_run_is_planned_in_bins_and_follows_the_weights_in_tokens(packed: dict[str, Any]) -> None:
     assert re.search(r"22 optimizer steps of 4 bins of 512 tokens, \d+ to an epoch", packed["output"])
+    assert PACKED_BY_AXOLOTL in packed["output"]
     record = read_record(packed["out"])
     # So that one resume is in the first epoch and the other past it.
     assert 6 < record[0]["steps_per_epoch"] < 12
@@ -142,6 +146,8 @@ def test_the_layout_the_split_and_the_ranks_leave_the_global_batches_alone(
         file = tmp_path / way / "batches"
         finished = axolotl.train(cfg, env={"SPY_BATCHES": str(file)}, processes=processes)
         assert finished.status == 0, finished.output
+        # Without validation rows, Axolotl never packs a domain by itself only to count its steps.
+        assert PACKED_BY_AXOLOTL not in finished.output
         seen[way] = shared_batches(file, 2) if processes == 2 else batches(file)
         losses[way] = [float(loss) for loss in re.findall(r"{'loss': '([\d.]+)'", finished.outputs[0])]
     assert len(losses["bins"]) == 6
