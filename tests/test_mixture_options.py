@@ -121,7 +121,7 @@ def test_options_survive_the_way_through_axolotl() -> None:
         {"domains": ["law", "code"], "steps": 3},
         {"domains": {"law": "1/4", "medicine": 1}, "mixture": "temperature", "tau": float("inf")},
     )
-    cfg = config(given)
+    cfg = config(given, use_ray=True)
     take_section(cfg)
     json.dumps(cfg["versatune"])
     once = section_of(cfg)
@@ -129,6 +129,13 @@ def test_options_survive_the_way_through_axolotl() -> None:
         {"law": 1.0, "code": 1.0},
         {"law": 0.25, "medicine": 1.0},
     ]
-    # Axolotl validates, and with it reads the section, more than once.
+    # A worker of Ray reads what the driver has read before.
     take_section(cfg)
     assert section_of(cfg).policy_options == once.policy_options
+
+
+@pytest.mark.parametrize("ray", [{}, {"use_ray": True}])
+def test_nobody_but_the_plugin_says_which_domain_an_entry_has(ray: dict[str, Any]) -> None:
+    message = told({"mixture": "uniform", "dataset_domains": ["law", "code"]}, group_by_length=True, **ray)
+    assert "versatune.dataset_domains: the plugin sets this; remove it" in message
+    assert ("group_by_length" in message) == (not ray)

@@ -112,7 +112,7 @@ def take_section(cfg: MutableMapping[str, Any]) -> Section:
     labels = _take_labels(cfg, moved, problems)
     if len(named := [name for name in cfg.get("plugins") or [] if name in PLUGIN_NAMES]) > 1:
         problems.append(f"plugins: {' and '.join(named)} are the same plugin; keep one of them")
-    if not moved:
+    if moved is None or not cfg.get("use_ray"):
         # A worker of Ray reads what its driver has read before, with Axolotl's defaults filled in.
         problems += host_conflicts(cfg)
     if cfg.get("sample_packing") and values.setdefault("unit", "tokens") != "tokens":
@@ -147,8 +147,10 @@ def _take_labels(cfg: MutableMapping[str, Any], moved: list[str] | None, problem
     entries = cfg.get("datasets") or []
     if not entries:
         problems.append("`datasets:` is empty; name at least one data set, with its `domain:`")
-    if moved:
-        return list(moved)
+    if moved is not None:
+        if cfg.get("use_ray") and len(moved) == len(entries):
+            return moved
+        problems.append("versatune.dataset_domains: the plugin sets this; remove it")
     labels = []
     for number, entry in enumerate(entries):
         label = entry.pop("domain", None)

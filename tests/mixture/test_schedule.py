@@ -28,3 +28,15 @@ def test_the_caller_cannot_change_what_was_appended() -> None:
     schedule = Schedule(0, weights)
     weights[0] = 7
     assert schedule.weights_at(0).tolist() == [0.5, 0.5]
+
+
+def test_what_is_past_can_be_forgotten() -> None:
+    schedule = Schedule(0, np.array([0.0]))
+    for step in range(10, 60, 10):
+        schedule.append(step, np.array([float(step)]))
+    schedule.forget(29)
+    schedule.forget(5)
+    assert [schedule.weights_at(step)[0] for step in (20, 29, 30, 99)] == [20, 20, 30, 50]
+    assert schedule.latest == (50, np.array([50.0]))
+    with pytest.raises(ValueError, match="begins at step 20"):
+        schedule.weights_at(19)

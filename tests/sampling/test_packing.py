@@ -71,6 +71,41 @@ def test_supervised_tokens_follow_the_weights_at_every_step(
         assert plan.credit == pytest.approx(owed - had, abs=1e-6)
 
 
+@pytest.mark.parametrize("batch", [4, 16])
+@pytest.mark.parametrize("weight", [0.01, 0.001])
+def test_a_light_domain_of_short_rows_fills_gaps_within_its_share(batch: int, weight: float) -> None:
+    """Its rows fit wherever the long ones leave room, at every step."""
+    draw = np.random.default_rng(0)
+    lengths = [draw.integers(75, 126, 3000), draw.integers(3, 16, 3000)]
+    tokens = [RowTokens(one.astype(np.uint32), np.maximum(one // 2, 1).astype(np.uint32)) for one in lengths]
+    plan = plans(True, [1 - weight, weight], tokens, batch)
+    total = np.zeros(2)
+    for _ in range(400):
+        taken = learnt(plan, plan.advance())
+        total += taken
+        # A row, and its share of sixteen bins.
+        assert plan.credit[1] >= -(8 + weight * taken.sum() * 16 / batch)
+    assert total[1] / total.sum() == pytest.approx(weight, abs=0.002)
+    plan.schedule.append(400, np.array([0.5, 0.5]))
+    taken = sum(learnt(plan, plan.advance()) for _ in range(5))
+    assert taken[1] / taken.sum() == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize(("low", "high"), [(75, 126), (3, 126)])
+def test_rows_that_found_no_bin_are_not_left_behind(low: int, high: int) -> None:
+    draw = np.random.default_rng(0)
+    lengths = draw.integers(low, high, 5000).astype(np.uint32)
+    plan = plans(True, [1.0], [RowTokens(lengths, np.maximum(lengths // 2, 1))], 128)
+    counts, furthest = np.zeros(5000, dtype=int), 0
+    while plan.drawn[0] < 5000 + 200:
+        step = plan.advance()
+        np.add.at(counts, step.rows, 1)
+        furthest = max(furthest, len(plan.ahead[0]))
+    assert furthest < 1.25 * len(step.rows)
+    assert counts.min() == 1
+    assert counts.max() == 2
+
+
 @settings(max_examples=40)
 @given(weights_of_three, st.integers(1, 12))
 def test_bins_hold_what_fits_and_each_row_once_in_a_pass(weights: list[float], batch: int) -> None:

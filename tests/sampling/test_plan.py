@@ -158,7 +158,7 @@ def test_batches_planned_ahead_are_those_planned_one_by_one(
     schedule = Schedule(0, np.array([0.2, 0.3, 0.5]))
     ahead, state = planner(), planner().state_dict()
     for step in range(60):
-        if step in changes and schedule.stretches[-1][0] <= step + changes[step][0]:
+        if step in changes and schedule.latest[0] <= step + changes[step][0]:
             values = changes[step][1][:3]
             schedule.append(step + changes[step][0], values / values.sum())
         if step in seeks:

@@ -9,6 +9,7 @@ Tested with axolotl 0.19.0, datasets 4.8.
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from versatune_plugin.artifacts import is_json
 
 LOG = logging.getLogger("axolotl.versatune")
 WRITTEN_LAST = ("state.json", "dataset_info.json")
+# Axolotl names these folders by an MD5 sum; any other folder there is the user's.
+PREPARED = "[0-9a-f]{32}"
 
 
 def remove_unfinished_rows(cfg: Any) -> None:
@@ -35,6 +38,6 @@ def remove_unfinished_rows(cfg: Any) -> None:
     # Axolotl holds this lock while it prepares rows, so nobody is at it now.
     with FileLock(prepared / LOCK_FILE_NAME):
         for folder in sorted({path.parent for path in prepared.glob("*/*.arrow")}):
-            if not all(is_json(folder / name) for name in WRITTEN_LAST):
+            if re.fullmatch(PREPARED, folder.name) and not all(is_json(folder / name) for name in WRITTEN_LAST):
                 LOG.warning("%s: rows whose preparation was stopped; they are prepared anew", folder)
                 shutil.rmtree(folder)

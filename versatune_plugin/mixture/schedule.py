@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -32,6 +31,12 @@ class Schedule:
             self._first_steps.append(first_step)
             self._weights.append(np.array(weights, dtype=np.float64))
 
+    def forget(self, before: int) -> None:
+        """Drop the stretches that ended by the step ``before``, so that what is kept does not grow with the updates."""
+        ended = bisect_right(self._first_steps, before) - 1
+        if ended > 0:
+            del self._first_steps[:ended], self._weights[:ended]
+
     def weights_at(self, step: int) -> Vector:
         """The weights, shape (k,), with which the batch of ``step`` (0 is the first) is drawn."""
         index = bisect_right(self._first_steps, step) - 1
@@ -40,9 +45,9 @@ class Schedule:
         return self._weights[index]
 
     @property
-    def stretches(self) -> Sequence[tuple[int, Vector]]:
-        """The stretches so far, in order."""
-        return list(zip(self._first_steps, self._weights, strict=True))
+    def latest(self) -> tuple[int, Vector]:
+        """The first step of the last stretch, and its weights."""
+        return self._first_steps[-1], self._weights[-1]
 
     def __repr__(self) -> str:
-        return f"Schedule({[(step, weights.round(4).tolist()) for step, weights in self.stretches]})"
+        return f"Schedule(... {self._first_steps[-1]}: {self._weights[-1].round(4).tolist()})"

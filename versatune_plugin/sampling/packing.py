@@ -16,6 +16,8 @@ from versatune_plugin.sampling.batch_plan import PlannedStep, Pool
 from versatune_plugin.sampling.tokens import DueRows, TokenPlan
 
 TRIAL_STEPS = 16
+# A row may fill a gap of a batch if it falls due within so many bins after that batch.
+LOOK_AHEAD_BINS = 16
 
 
 @dataclass(frozen=True)
@@ -78,12 +80,13 @@ class PackedPlan(TokenPlan):
 
     def _batch(self, due: DueRows, first: int) -> tuple[PackedStep, DueRows]:
         bins = Bins(self.batch_size, self.bin_tokens)
-        # The row of a domain that has waited longest goes before all others, so none waits forever.
-        waited = np.zeros(first, dtype=bool)
+        # Rows that others of their domain have overtaken, and its next one, go before all others, so none waits long.
+        latest = np.array([max(positions, default=-1) for positions in self.ahead])
+        waited = due.positions[:first] < latest[due.domains[:first]]
         waited[np.unique(due.domains[:first], return_index=True)[1]] = True
         by_length = np.lexsort((np.arange(first), -due.lengths[:first], ~waited))
         bins.place(by_length.tolist(), due.lengths[by_length].tolist())
-        later = self._later(due, bins)
+        later = self._later(due, first, bins)
         bins.fill(later.tolist(), due.lengths[later].tolist())
         order = stream(self.seed, "batch", self._step_of_pool).permutation(self.batch_size)
         content = [bins.content[bin_] for bin_ in order.tolist()]
@@ -93,11 +96,16 @@ class PackedPlan(TokenPlan):
         fill = float(taken.lengths.sum() / self.capacity)
         return PackedStep(self.step, counts, taken.domains, taken.rows, starts, fill), taken
 
-    def _later(self, due: DueRows, bins: Bins) -> NDArray[np.int64]:
-        """The rows that may fill what room is left, as indices: those of the same pass as their domain's next one."""
+    def _later(self, due: DueRows, first: int, bins: Bins) -> NDArray[np.int64]:
+        """The rows that may fill what room is left, as indices.
+
+        None is far from due, or a domain of small weight would fill gaps for ever and never repay; and all are of the
+        same pass as their domain's next one.
+        """
         placed = np.zeros(len(due.due), dtype=bool)
         placed[[row for rows in bins.content for row in rows]] = True
-        left = np.flatnonzero(~placed)
+        latest = max(due.due[first], 0.0) * (1 + LOOK_AHEAD_BINS / self.batch_size)
+        left = np.flatnonzero(~placed & (due.due <= latest))
         number = due.positions[left] // self.pool.rows[due.domains[left]]
         current = np.full(len(self.domains), np.iinfo(np.int64).max)
         np.minimum.at(current, due.domains[left], number)

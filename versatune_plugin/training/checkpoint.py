@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,23 @@ LOG = logging.getLogger("axolotl.versatune")
 STATE_FILE = "versatune_state.json"
 TRAINER_STATE = "trainer_state.json"
 KIND = "versatune.state"
-SCHEMA = 2
+SCHEMA = 3
 # Without these the cursors mean something else, so no option overrides them.
 BINDING = ("domains", "batch_size", "steps_per_epoch", "packing")
 
 
 def write_state(checkpoint: Path, state: Mapping[str, Any]) -> None:
-    """Write the state into a checkpoint directory."""
-    write_json(checkpoint / STATE_FILE, {"kind": KIND, "schema": SCHEMA, **state})
+    """Write the state into a checkpoint directory in which all else lies but the host's ``trainer_state.json``.
+
+    The state lists those files and their sizes in bytes, so that a checkpoint that lost some of them is recognised.
+    """
+    files = {
+        path.relative_to(checkpoint).as_posix(): path.stat().st_size
+        for path in sorted(checkpoint.rglob("*"))
+        # Our own may lie there under a temporary name, if it was being written when an earlier process was killed.
+        if path.is_file() and path.name != TRAINER_STATE and STATE_FILE not in path.name
+    }
+    write_json(checkpoint / STATE_FILE, {"kind": KIND, "schema": SCHEMA, **state, "files": files})
 
 
 def read_state(checkpoint: Path, fingerprint: Mapping[str, Any], accept_changes: bool, split: str) -> dict[str, Any]:
@@ -133,23 +141,24 @@ def last_complete(output_dir: Path) -> Path | None:
 
 
 def torn(checkpoint: Path) -> str | None:
-    """What shows that a checkpoint was not written to its end, or None if nothing does.
+    """What shows that a checkpoint was not written to its end, or lost a part of it; None if nothing does.
 
-    The host writes ``trainer_state.json`` last. Files that a crash of the machine cut off are noticed by their format.
+    The host writes ``trainer_state.json`` last, and our state before it.
     """
     if not (checkpoint / TRAINER_STATE).is_file():
         return f"{TRAINER_STATE}, which is written last, is not there"
-    for path in sorted(checkpoint.iterdir()):
-        if path.name in (TRAINER_STATE, STATE_FILE):
-            whole = is_json(path)
-        elif path.suffix in (".pt", ".pth", ".bin"):
-            whole = zipfile.is_zipfile(path)
-        elif path.suffix == ".safetensors":
-            whole = _is_whole_safetensors(path)
-        else:
-            continue
-        if not whole:
-            return f"{path.name} is cut off or damaged"
+    for name in (TRAINER_STATE, STATE_FILE):
+        if (checkpoint / name).is_file() and not is_json(checkpoint / name):
+            return f"{name} is cut off or damaged"
+    if not (checkpoint / STATE_FILE).is_file():
+        return None
+    # A state of another schema may list none; `read_state` refuses it.
+    for name, size in json.loads((checkpoint / STATE_FILE).read_bytes()).get("files", {}).items():
+        path = checkpoint / name
+        if not path.is_file():
+            return f"{name} is not there any more"
+        if path.stat().st_size != size:
+            return f"{name} is cut off or damaged: {path.stat().st_size} bytes, and {size} when it was saved"
     return None
 
 
@@ -175,18 +184,6 @@ def _checkpoints(output_dir: Path) -> list[Path]:
     """The checkpoint directories, from the highest step down."""
     named = [(path.name.removeprefix("checkpoint-"), path) for path in output_dir.glob("checkpoint-*")]
     return [path for number, path in sorted(((int(n), p) for n, p in named if n.isdigit()), reverse=True)]
-
-
-def _is_whole_safetensors(path: Path) -> bool:
-    """Whether the file is as long as its header says (8 bytes of length, JSON, then the tensors)."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        size = path.stat().st_size
-        if not 0 < length <= size - 8:
-            return False
-        header = json.loads(file.read(length))
-    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-    return bool(size == 8 + length + max(ends, default=0))
 
 
 def _differences(old: Any, new: Any, name: str = "") -> list[tuple[str, str]]:

@@ -144,7 +144,7 @@ class LiveMixture:
         if self.sampler.plan.step != step:
             raise RuntimeError(f"the plan stands at step {self.sampler.plan.step}, the trainer at {step}")
         names = self.table.names
-        first_step, weights = self.schedule.stretches[-1]
+        first_step, weights = self.schedule.latest
         write_state(
             checkpoint,
             {
@@ -210,7 +210,7 @@ class LiveMixture:
 
     @property
     def _weights(self) -> Vector:
-        return self.schedule.stretches[-1][1]
+        return self.schedule.latest[1]
 
     def _count_exhausted(self) -> None:
         if self.section.max_passes is not None:
@@ -259,6 +259,7 @@ class LiveMixture:
         # Unchanged weights stay as they are, to the last bit.
         if not np.array_equal(weights, self._weights):
             self.schedule.append(step, within_bounds(self.section, self.policy, weights))
+            self.schedule.forget(step)
 
     def _signal(self, losses: DomainLosses, step: int) -> Signal:
         signal = Signal(
