@@ -3,11 +3,12 @@
 No model and no rows, only their numbers. Every line is measured in a process of its own; times are the median of single
 steps. The cost of a rank is the whole plan, for each rank plans the whole global batch.
 
-    python benchmarks/scale.py
+    python benchmarks/scale.py [--shares tokens bins]
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import multiprocessing
 import resource
@@ -18,10 +19,14 @@ from typing import Any
 
 import numpy as np
 
+from versatune_plugin.domains import RowTokens
 from versatune_plugin.mixture.schedule import Schedule
+from versatune_plugin.sampling.batch_plan import BatchPlan
+from versatune_plugin.sampling.packing import PackedPlan
 from versatune_plugin.sampling.plan import Plan
+from versatune_plugin.sampling.tokens import TokenPlan
 
-LAST_STEP = 10**6
+LAST_STEP, BIN_TOKENS = 10**6, 4096
 
 
 @dataclass(frozen=True)
@@ -31,25 +36,35 @@ class Case:
     Attributes:
         rows: of all domains.
         domains: how many.
-        batch: rows of a global batch.
+        batch: rows, or bins, of a global batch.
+        shares: of which the weights are: of ``rows``, of ``tokens``, or of tokens in ``bins`` of 4096.
     """
 
     rows: int
     domains: int
     batch: int
+    shares: str = "rows"
 
-    def plan(self) -> Plan:
-        """The plan at step 0, its weights from 1 to 9 shares."""
+    def plan(self) -> BatchPlan:
+        """The plan at step 0, its weights from 1 to 9 shares; rows have 30 to 4096 tokens, a geometric mean of 350."""
         weights = 1.0 + np.arange(self.domains) % 9
         names = [f"domain-{number}" for number in range(self.domains)]
-        sizes = [self.rows // self.domains] * self.domains
-        return Plan(names, sizes, Schedule(0, weights / weights.sum()), self.batch, 1)
+        size, schedule = self.rows // self.domains, Schedule(0, weights / weights.sum())
+        if self.shares == "rows":
+            return Plan(names, [size] * self.domains, schedule, self.batch, 1)
+        draw = np.random.default_rng(1)
+        lengths = [np.clip(draw.lognormal(np.log(350), 1, size), 30, BIN_TOKENS).astype(np.uint32) for _ in names]
+        tokens = [RowTokens(one, one // 2) for one in lengths]
+        if self.shares == "tokens":
+            return TokenPlan(names, tokens, schedule, self.batch, 1)
+        return PackedPlan(names, tokens, schedule, self.batch, BIN_TOKENS, 1)
 
-    def state(self, plan: Plan) -> dict[str, Any]:
+    def state(self, plan: BatchPlan) -> dict[str, Any]:
         """A state at the last step: what a checkpoint holds there."""
         drawn = np.floor(LAST_STEP * self.batch * plan.schedule.weights_at(0)).astype(np.int64)
         counted = dict(zip(plan.domains, drawn.tolist(), strict=True))
-        return {"step": LAST_STEP, "credit": dict.fromkeys(plan.domains, 0.0), "cursor": counted, "drawn": counted}
+        state = {"step": LAST_STEP, "credit": dict.fromkeys(plan.domains, 0.0), "cursor": counted, "drawn": counted}
+        return state if self.shares == "rows" else state | {"ahead": {name: [] for name in plan.domains}}
 
 
 CASES = (
@@ -57,6 +72,12 @@ CASES = (
     *(Case(10**9, domains, 128) for domains in (1, 10, 100, 1000)),
     Case(10**9, 6, 8000),
     Case(10**9, 1000, 8000),
+    *(
+        Case(10**7, domains, batch, shares)
+        for shares, batches in (("tokens", (128, 8000)), ("bins", (16, 128, 8000)))
+        for batch in batches
+        for domains in (6, 1000)
+    ),
 )
 
 
@@ -65,7 +86,7 @@ def milliseconds(began: float) -> float:
     return 1e3 * (time.process_time() - began)
 
 
-def timed_steps(plan: Plan, rows: int) -> tuple[float, float]:
+def timed_steps(plan: BatchPlan, rows: int) -> tuple[float, float]:
     """Milliseconds of the first step, and of one of the next that draw so many rows together."""
     began = time.process_time()
     plan.advance()
@@ -93,17 +114,19 @@ def measure(case: Case, answers: Any) -> None:
     began = time.process_time()
     plan = case.plan()
     built = milliseconds(began)
-    first, step = timed_steps(plan, 100_000)
+    rows = 100_000 if case.shares == "rows" else 1000
+    first, step = timed_steps(plan, rows)
     state = json.dumps(case.state(plan))
     began = time.process_time()
     plan.load_state_dict(json.loads(state))
     sought = milliseconds(began)
-    first_there, step_there = timed_steps(plan, 100_000)
+    first_there, step_there = timed_steps(plan, rows)
     answers.put(
         {
             "rows": f"{case.rows:.0e}",
             "domains": case.domains,
             "batch": case.batch,
+            "shares of": case.shares,
             "build": built,
             "first step": first,
             "a step": step,
@@ -118,9 +141,12 @@ def measure(case: Case, answers: Any) -> None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shares", nargs="+", default=["rows", "tokens", "bins"])
+    options = parser.parse_args()
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()
-    for number, case in enumerate(CASES):
+    for number, case in enumerate(case for case in CASES if case.shares in options.shares):
         process = context.Process(target=measure, args=(case, answers))
         process.start()
         line = answers.get()

@@ -16,7 +16,7 @@ import pytest
 
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.evaluation.legalbench import SUB_TASKS, answer_score, balanced_accuracy, f1, load, rows
-from versatune_plugin.evaluation.legalbench.rows import KNOWN
+from versatune_plugin.evaluation.legalbench.rows import KNOWN, reference
 from versatune_plugin.evaluation.legalbench.scoring import normalise
 
 TASKS = Path(__file__).parents[2] / "eval_tasks" / "legalbench"
@@ -110,10 +110,11 @@ def test_a_local_test_split_is_scored_with_the_first_train_row_as_the_example(tm
         ("test", 1, "No"),
         ("test", 1, "No"),
     ]
-    assert found[1]["query"] == (
+    asked = (
         "Hearsay is a statement made out of court that is offered to prove that what it asserts is true. Is there "
-        "hearsay?\nPossible answers: Yes, No\n\nEvidence: text 0\nAnswer: No\n\nEvidence: text 1\nAnswer:"
+        "hearsay?\nPossible answers: Yes, No"
     )
+    assert found[1]["query"] == f"Evidence: text 0\n{asked}\nAnswer: No\n\nEvidence: text 1\n{asked}\nAnswer:"
 
 
 def test_without_a_test_split_train_rows_are_scored_less_the_example_and_that_is_said_once(
@@ -153,12 +154,21 @@ def test_a_column_all_rows_share_is_shown_once(tmp_path: Path) -> None:
     write(tmp_path, "sara_numeric", "train", [statute("law", 0)])
     write(tmp_path, "sara_numeric", "test", [statute("law", 1), statute("other law", 2)])
     first, second = load("sara_numeric", str(tmp_path))["test"]
-    assert first["query"].endswith(
-        "\n\nStatute: law\n\nFacts: facts 0\nQuestion: question 0\nAnswer: $5\n\nFacts: facts 1\nQuestion: question 1"
-        "\nAnswer:"
+    asked = KNOWN["sara_numeric"].instruction
+    assert first["query"] == (
+        f"Statute: law\n\nFacts: facts 0\nQuestion: question 0\n{asked}\nAnswer: $5\n\n"
+        f"Facts: facts 1\nQuestion: question 1\n{asked}\nAnswer:"
     )
-    assert second["query"].endswith("Statute: other law\nFacts: facts 2\nQuestion: question 2\nAnswer:")
+    assert second["query"].endswith(f"Statute: other law\nFacts: facts 2\nQuestion: question 2\n{asked}\nAnswer:")
     assert second["query"].count("Statute:") == 2
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("['Not named']", "Not named"), ("['a', 'b']", "a, b"), ("[Smith v. Jones]", "[Smith v. Jones]"), ("['x", "['x")],
+)
+def test_answers_in_brackets(written: str, read: str) -> None:
+    assert reference(written) == read
 
 
 def test_missing_files_and_columns_are_named(tmp_path: Path) -> None:
@@ -264,7 +274,7 @@ def test_one_real_prompt_by_the_letter(real: dict[str, list[dict[str, Any]]]) ->
         "descriptive",
         ["generic", "descriptive", "suggestive", "arbitrary", "fanciful"],
     )
-    assert doc["query"] == (
+    asked = (
         "How distinctive is the mark for the product?\n"
         "Possible answers:\n"
         "generic: it is the product's common name\n"
@@ -272,19 +282,20 @@ def test_one_real_prompt_by_the_letter(real: dict[str, list[dict[str, Any]]]) ->
         "suggestive: it suggests or implies a quality of the product\n"
         "arbitrary: it is a real word that has nothing to do with the product\n"
         "fanciful: it is an invented word\n"
-        "\n"
+    )
+    assert doc["query"] == (
         'Mark: The mark "Ivory" for a product made of elephant tusks.\n'
-        "Answer: generic\n"
+        f"{asked}Answer: generic\n"
         "\n"
         'Mark: The mark "Tasty" for bread.\n'
-        "Answer:"
+        f"{asked}Answer:"
     )
 
 
 def test_the_row_of_scalr_is_read_from_its_prompt(real: dict[str, list[dict[str, Any]]]) -> None:
     (doc,) = real["scalr"]
     assert doc["reference"] == "1"
-    assert doc["query"].startswith("Which holding best answers the question that was presented to the court?\n")
+    assert "\nWhich holding best answers the question that was presented to the court?\n" in doc["query"]
     assert [f"\n{number}: holding that" in doc["query"] for number in range(5)] == [True] * 5
 
 

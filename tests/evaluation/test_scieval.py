@@ -151,7 +151,7 @@ def test_the_hub_has_the_test_questions(tmp_path: Path, monkeypatch: pytest.Monk
 @real
 def test_every_validation_question() -> None:
     rows = load()["test"]
-    # The 15901 of the paper are the test questions, which only the hub has.
+    # The 15901 of the paper are test questions, static and dynamic, which only the hub has.
     assert len(rows) == len(set(rows["id"])) == 1441
     assert Counter(rows["kind"]) == {"multiple-choice": 1187, "judge": 99, "filling": 155}
     by_chance = 0.0

@@ -42,10 +42,9 @@ def question(benchmark: str, doc: Mapping[str, Any]) -> str:
     """The end of the prompt that has to be kept (docs/benchmarks.md)."""
     query: str = doc["query"]
     if benchmark == "legalbench":
-        # The row's own text and "Answer:"; what is asked in the sub-task stands in front of the example.
+        # What is asked in the sub-task stands behind the row's text, which may be longer than the context.
         asked = next(subtask for subtask in KNOWN.values() if subtask.name == doc["subtask"])
-        own = [heading for name, heading in asked.fields.items() if name not in asked.shared]
-        return query[query.rindex(f"\n\n{own[0]}: ") + 2 :]
+        return query[query.rindex(asked.instruction) :]
     if benchmark == "lawbench":
         return str(doc["question"])
     if benchmark == "scieval":

@@ -20,7 +20,7 @@ ROWS = {
     "medmcqa": (2815, 4183, "a part of the validation split is at hand, and its first row is the example"),
     "fineval": (1151, 4661, "the paper counts dev, val and test; test has no labels and dev holds the examples"),
     "financeiq": (7123, 7173, "the paper counts the 50 examples"),
-    "scieval": (1441, 15901, "the paper counts the test file; the validation file is at hand"),
+    "scieval": (1441, 15901, "the paper counts static and dynamic test questions; the validation file is at hand"),
     "mmlu_sci": (2606, 2999, "the paper's fourteen subjects are not published; ours are listed"),
     "humaneval": (164, 164, ""),
     "mbpp": (974, 974, ""),

@@ -21,7 +21,7 @@ class Files:
     Args:
         folder: the benchmark's folder below the local one, for example ``medmcqa``.
         repository: the hub's data set, for example ``openlifescienceai/medmcqa``.
-        revision: the commit or tag that the row counts were taken from.
+        revision: the commit or tag of that repository; ``main`` where none is known to hold the counted rows.
         local: the local folder; None for what `VERSATUNE_EVAL_DATA` names, if anything.
     """
 
@@ -55,7 +55,7 @@ class Files:
         """All rows of a split.
 
         Args:
-            split: on the hub.
+            split: on the hub, or a part of it (``train[:5]``).
             at_home: the JSON lines below the local folder of the benchmark that hold them.
             configuration: of the hub's data set, where it has several.
 
@@ -94,7 +94,8 @@ class Files:
                 rows[1],
             )
             return scored[:count], scored[count:]
-        return self.rows(*shots)[:count], scored
+        split, at_home = shots
+        return self.rows(split if self.local is not None else f"{split}[:{count}]", at_home)[:count], scored
 
     def _at_home(self, at_home: str) -> Path:
         assert self.local is not None

@@ -72,6 +72,7 @@ SUB_TASKS = SubTasks(
         for template, kinds in TEMPLATES.items()
     },
     by_size=False,
+    version=1.1,
 )
 
 
@@ -113,9 +114,10 @@ def load(subtask: str, versatune_eval_data: str | None = None, **_: Any) -> dict
 
 def reference(answer: str) -> str:
     """The right answer as a model would print it; some are written as a list of Python."""
-    if answer.startswith("["):
-        return ", ".join(ast.literal_eval(answer))
-    return answer.strip()
+    try:
+        return ", ".join(ast.literal_eval(answer)) if answer.startswith("['") else answer.strip()
+    except (SyntaxError, ValueError):
+        return answer.strip()
 
 
 def _example_and_rows(asked: SubTask, files: Files) -> tuple[list[dict[str, str]], list[dict[str, str]], str]:
@@ -188,10 +190,11 @@ def _prompt(
 ) -> str:
     shared = [name for name in asked.shared if all(shot[name] == row[name] for shot in example)]
     own = [name for name in asked.fields if name not in shared]
-    blocks = [asked.instruction + _possible(labels)]
-    blocks += [f"{asked.fields[name]}: {row[name].strip()}" for name in shared]
+    blocks = [f"{asked.fields[name]}: {row[name].strip()}" for name in shared]
     for shown in (*example, row):
         lines = [f"{asked.fields[name]}: {shown[name].strip()}" for name in own]
+        # Behind the text, which may be longer than a model's context: left truncation must not cut what is asked.
+        lines.append(asked.instruction + _possible(labels))
         lines.append("Answer:" if shown is row else f"Answer: {reference(shown['answer'])}")
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
