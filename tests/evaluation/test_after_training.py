@@ -59,7 +59,7 @@ def test_the_trained_model_is_evaluated_and_its_scores_are_read(axolotl: Axolotl
     assert str(out) in str(payload["config"]["model_args"])
     (run,) = read_runs([out / "lm_eval_results"])
     assert set(run.benchmarks) == {"medqa", "medmcqa"}
-    assert all(0 <= score.value <= 1 and score.unparsed == 0 and not score.limited for score in run.benchmarks.values())
+    assert all(0 <= score.value <= 1 and score.unparsed == 0 and score.limited for score in run.benchmarks.values())
     shown = CliRunner().invoke(versatune, ["scores", str(out / "lm_eval_results")])
     assert shown.exit_code == 0, shown.output
     assert "medicine" in shown.output

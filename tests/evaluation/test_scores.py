@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import math
+import random
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from versatune_plugin.evaluation.scores import (
     BENCHMARKS,
     BY_ROWS,
     DOMAINS,
+    TEST_ROWS,
     Gain,
     Run,
     Score,
@@ -34,9 +37,11 @@ def write_results(
     stderr: float | str = 0.01,
     unparsed: float = 0.0,
     limit: Any = None,
+    model: str | None = "some/model",
+    rows: dict[str, int] | None = None,
     name: str = "results_2026-01-01.json",
 ) -> Path:
-    """A result file as lm-eval writes it, below a folder named after the model."""
+    """A result file as lm-eval writes it, below a folder named after the model; `rows` scored by task."""
     results = {
         f"versatune_{benchmark}": {
             "alias": f"versatune_{benchmark}",
@@ -46,9 +51,13 @@ def write_results(
         }
         for benchmark, value in values.items()
     }
-    (folder / "some__model").mkdir(parents=True, exist_ok=True)
-    payload = {"results": results, "group_subtasks": {}, "config": {"limit": limit}, "model_name": "some/model"}
-    (folder / "some__model" / name).write_text(json.dumps(payload))
+    payload: dict[str, Any] = {"results": results, "group_subtasks": {}, "config": {"limit": limit}}
+    payload["n-samples"] = {task: {"original": 2 * count, "effective": count} for task, count in (rows or {}).items()}
+    if model is not None:
+        payload["model_name"] = model
+    home = folder / (model or "").replace("/", "__")
+    home.mkdir(parents=True, exist_ok=True)
+    (home / name).write_text(json.dumps(payload))
     return folder
 
 
@@ -145,9 +154,12 @@ def test_relative_gains_by_hand() -> None:
     error = 0.012 / math.sqrt(12)
     assert gain.value == pytest.approx(0.25)
     assert gain.stderr == pytest.approx(math.sqrt((error / 0.36) ** 2 + (0.45 * error / 0.36**2) ** 2))
-    mean = mean_gain([gain, Gain("a", "b", 0.05, gain.stderr)])
+    assert gain.stderr is not None
+    mean = mean_gain([gain, Gain("a", "b", 0.05, [("a", gain.stderr)])])
     assert mean.value == pytest.approx(0.15)
     assert mean.stderr == pytest.approx(gain.stderr / math.sqrt(2))
+    assert relative_gain(ours, ours).stderr == pytest.approx(0)
+    assert mean_gain([gain, Gain("a", "b", 0.05, None)]).stderr is None
     with pytest.raises(VersaTuneError, match="no average of half"):
         relative_gain(Run("half", {"medqa": Score(0.5)}), theirs)
     with pytest.raises(VersaTuneError, match="is zero"):
@@ -165,7 +177,7 @@ def test_the_command_writes_table_json_csv_and_picture(tmp_path: Path) -> None:
     assert shown.exit_code == 0, shown.output
     assert "50.00 ± 1.00 (25.0)" in shown.output
     assert "40.00 ± 1.00 (0.0)*" in shown.output
-    assert "*: with --limit" in shown.output
+    assert "*: limited, or fewer rows than the test set" in shown.output
     assert "relative gain, mean of 1 model(s): +25.00" in shown.output
     payload = json.loads(files["json"].read_text())
     assert payload["runs"]["versatune"]["domains"]["law"]["value"] == 0.5
@@ -224,3 +236,85 @@ def test_empty_directories_equal_names_and_unknown_gains(tmp_path: Path) -> None
     two = write_results(tmp_path / "b" / "run", {"medqa": 0.5})
     assert "several runs are named run" in scores(one, two).output
     assert "--gain names other" in scores(one, "--gain", "run", "other").output
+
+
+def test_a_baseline_that_gains_share_counts_as_a_whole(tmp_path: Path) -> None:
+    for name, value in (("a", 0.45), ("b", 0.45), ("base", 0.36)):
+        write_results(tmp_path / name, all_at(value), stderr=0.012)
+    written = tmp_path / "scores.json"
+    runs = (tmp_path / name for name in ("a", "b", "base"))
+    shown = scores(*runs, "--gain", "a", "base", "--gain", "b", "base", "--json", written)
+    assert shown.exit_code == 0, shown.output
+    assert "mean of 2 model(s): +25.00 ± 1.38 %" in shown.output
+    stderr = json.loads(written.read_text())["mean_relative_gain"]["stderr"]
+    assert stderr == pytest.approx(0.01382, abs=5e-6)
+    draw = random.Random(0)
+    error = 0.012 / math.sqrt(12)
+    drawn = []
+    for _ in range(20_000):
+        base = draw.gauss(0.36, error)
+        drawn.append((draw.gauss(0.45, error) + draw.gauss(0.45, error)) / 2 / base - 1)
+    assert statistics.stdev(drawn) == pytest.approx(stderr, rel=0.05)
+
+
+def test_several_models_in_one_directory_are_not_one_run(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    write_results(results, all_at(0.5), model="org/A")
+    write_results(results, {"medqa": 0.1}, model="org/B", name="results_2026-02-02.json")
+    shown = scores(results)
+    assert shown.exit_code == 1
+    told = " ".join(shown.output.split())
+    assert "several models (org/A, org/B); give one directory for each" in told
+    assert f"axolotl versatune scores {results}/org__A {results}/org__B" in told
+    apart = scores(results / "org__A", results / "org__B")
+    assert apart.exit_code == 0, apart.output
+    assert "org__A" in apart.output
+
+
+@pytest.mark.parametrize(("first", "second", "refused"), [(None, None, False), ("m", "m", False), ("m", None, True)])
+def test_calls_for_one_model_make_one_run(tmp_path: Path, first: str | None, second: str | None, refused: bool) -> None:
+    write_results(tmp_path / "one", {"medqa": 0.5}, model=first)
+    write_results(tmp_path / "one", {"medmcqa": 0.3}, model=second, name="results_2026-02-02.json")
+    shown = scores(tmp_path / "one")
+    assert shown.exit_code == int(refused), shown.output
+    if refused:
+        assert "several models (m, without a name); give one directory for each" in shown.output
+        assert "axolotl versatune scores" not in shown.output
+    else:
+        assert "40.00 ± 0.71" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "few"), [("legalbench", 710), ("scieval", 1441), ("medmcqa", 2815), ("medqa", 1272)]
+)
+def test_fewer_rows_than_the_test_set_are_marked(tmp_path: Path, benchmark: str, few: int) -> None:
+    task = f"versatune_{benchmark}"
+    write_results(tmp_path / "few", {benchmark: 0.5}, rows={task: few})
+    write_results(tmp_path / "all", {benchmark: 0.4}, rows={task: TEST_ROWS[benchmark]})
+    shown = scores(tmp_path / "few", tmp_path / "all")
+    assert shown.exit_code == 0, shown.output
+    assert "50.00 ± 1.00 (0.0)*" in shown.output
+    assert "40.00 ± 1.00 (0.0)*" not in shown.output
+    assert "*: limited, or fewer rows than the test set" in shown.output
+    assert "*:" not in scores(tmp_path / "all").output
+
+
+def test_the_rows_of_sub_tasks_are_counted_together(tmp_path: Path) -> None:
+    leaves = {"vt_mmlu_sci_astronomy": 152, "vt_mmlu_sci_college_physics": 102}
+    result = {"vt_score,none": 0.5, "vt_score_stderr,none": 0.01, "vt_unparsed,none": 0.0}
+    for name, further in (("few", 2351), ("all", 2352)):
+        rows = leaves | {"vt_mmlu_sci_others": further}
+        payload = {
+            "results": {"versatune_mmlu_sci": result},
+            "group_subtasks": {"versatune_mmlu_sci": list(rows)},
+            "n-samples": {task: {"original": count, "effective": count} for task, count in rows.items()},
+            "config": {"limit": None},
+        }
+        (tmp_path / f"{name}.json").write_text(json.dumps(payload))
+    few, whole = read_runs([tmp_path / "few.json", tmp_path / "all.json"])
+    assert few.benchmarks["mmlu_sci"].limited
+    assert not whole.benchmarks["mmlu_sci"].limited
+
+
+def test_every_benchmark_has_a_number_of_rows() -> None:
+    assert tuple(TEST_ROWS) == BENCHMARKS

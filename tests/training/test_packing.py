@@ -101,9 +101,9 @@ def test_a_packed_run_is_planned_in_bins_and_follows_the_weights_in_tokens(packe
 
 @pytest.mark.parametrize("step", [6, 12])
 def test_a_packed_run_resumes_bit_for_bit(packed: dict[str, Any], axolotl: Axolotl, tmp_path: Path, step: int) -> None:
-    """In the first epoch and past its end, with rows left over and the measuring in between."""
+    """In the first epoch, and past its end with rows left over; with the measuring in between."""
     state = json.loads((packed["out"] / f"checkpoint-{step}" / "versatune_state.json").read_text())
-    assert any(state["sampler"]["plan"]["ahead"].values())
+    assert step == 6 or any(state["sampler"]["plan"]["ahead"].values())
     cfg = {**packed["config"], "output_dir": str(tmp_path / "again")}
     cfg["resume_from_checkpoint"] = str(packed["out"] / f"checkpoint-{step}")
     resumed = axolotl.train(cfg, env={"SPY_BATCHES": str(tmp_path / "batches")})

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from versatune_plugin.errors import VersaTuneError
 
@@ -22,6 +23,22 @@ DOMAINS: dict[str, tuple[str, str]] = {
     "general": ("agieval", "hellaswag"),
 }
 BENCHMARKS = tuple(name for pair in DOMAINS.values() for name in pair)
+# Rows of the whole test set, as far as labels are public and we score it: eval_tasks/*/README.md. They do not give the
+# size of LegalBench's test split, only that 710 rows are scored without it.
+TEST_ROWS = {
+    "legalbench": 711,
+    "lawbench": 9492,
+    "medqa": 1273,
+    "medmcqa": 4183,
+    "fineval": 1151,
+    "financeiq": 7123,
+    "scieval": 13011,
+    "mmlu_sci": 2606,
+    "humaneval": 164,
+    "mbpp": 974,
+    "agieval": 8062,
+    "hellaswag": 10042,
+}
 PREFIX = "versatune_"
 # Means over rows; other benchmarks with sub-tasks are means over these.
 BY_ROWS = ("fineval", "mmlu_sci")
@@ -35,7 +52,8 @@ class Score:
         value: the score.
         stderr: its standard error; None where it is not known.
         unparsed: share of answers that could not be read; None where it is not known.
-        limited: whether only a part of the rows was scored (``--limit``).
+        limited: whether only a part of the rows was scored: ``--limit``, or fewer than `TEST_ROWS`. Of LegalBench
+            only its train rows are recognised; ``--samples`` leaves no trace in the results of lm-eval 0.4.11.
     """
 
     value: float
@@ -67,12 +85,30 @@ class Run:
 
 @dataclass(frozen=True)
 class Gain:
-    """How much better one run is than another, as a share of the other's score."""
+    """How much better one run is than another, as a share of the other's score.
+
+    Attributes:
+        run: its name.
+        baseline: name of the other.
+        value: the gain.
+        errors: name of a run, and the error of its average times the derivative of the gain by that average; None where
+            one is not known.
+    """
 
     run: str
     baseline: str
     value: float
-    stderr: float | None
+    errors: Sequence[tuple[str, float]] | None
+
+    @property
+    def stderr(self) -> float | None:
+        """The standard error: the averages of different runs are independent, that of one run counts as a whole."""
+        if self.errors is None:
+            return None
+        by_run: dict[str, float] = {}
+        for name, error in self.errors:
+            by_run[name] = by_run.get(name, 0.0) + error
+        return math.hypot(*by_run.values())
 
 
 def mean_score(scores: Sequence[Score | None]) -> Score | None:
@@ -105,27 +141,31 @@ def relative_gain(run: Run, baseline: Run) -> Gain:
         )
     if theirs.value == 0:
         raise VersaTuneError(f"the average of {baseline.name} is zero, so nothing is relative to it")
-    stderr = None
+    errors = None
     if ours.stderr is not None and theirs.stderr is not None:
-        stderr = math.hypot(ours.stderr / theirs.value, ours.value * theirs.stderr / theirs.value**2)
-    return Gain(run.name, baseline.name, ours.value / theirs.value - 1.0, stderr)
+        errors = [
+            (run.name, ours.stderr / theirs.value),
+            (baseline.name, -ours.value * theirs.stderr / theirs.value**2),
+        ]
+    return Gain(run.name, baseline.name, ours.value / theirs.value - 1.0, errors)
 
 
 def mean_gain(gains: Sequence[Gain]) -> Gain:
     """The mean over models of the relative gains, as the paper's 35.21 %."""
-    errors = [gain.stderr for gain in gains if gain.stderr is not None]
-    stderr = math.hypot(*errors) / len(gains) if len(errors) == len(gains) else None
-    return Gain("mean", "", sum(gain.value for gain in gains) / len(gains), stderr)
+    known = [gain.errors for gain in gains if gain.errors is not None]
+    errors = [(name, error / len(gains)) for terms in known for name, error in terms]
+    value = sum(gain.value for gain in gains) / len(gains)
+    return Gain("mean", "", value, errors if len(known) == len(gains) else None)
 
 
 def read_runs(paths: Iterable[Path]) -> list[Run]:
     """The runs in directories of lm-eval's results, in single result files, or in plain tables.
 
-    A directory is one run: later files replace the benchmarks of earlier ones. A plain table (``.csv``) has a column
-    ``model`` and one for each benchmark, in percent.
+    A directory is one run of one model: later files replace the benchmarks of earlier ones. A plain table (``.csv``)
+    has a column ``model`` and one for each benchmark, in percent.
 
     Raises:
-        VersaTuneError: nothing to read, something else, or one name twice.
+        VersaTuneError: nothing to read, something else, several models in a directory, or one name twice.
     """
     runs: list[Run] = []
     for path in paths:
@@ -188,20 +228,43 @@ def _read_results(path: Path) -> Run:
     if not files or not path.exists():
         raise VersaTuneError(f"{path}: no results of lm-eval; run it with `--output_path {path}`")
     run = Run(path.name if path.is_dir() else path.stem)
+    models: dict[str, list[Path]] = {}
     for file in files:
         try:
             payload = json.loads(file.read_text(encoding="utf-8"))
             results, members = payload["results"], payload["group_subtasks"]
-            limited = payload["config"]["limit"] is not None
+            limit = payload["config"]["limit"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise VersaTuneError(f"{file}: not a result file of lm-eval ({type(error).__name__}: {error})") from error
+        models.setdefault(str(payload.get("model_name") or "without a name"), []).append(file)
         for name in BENCHMARKS:
             if PREFIX + name in results:
-                parts = [] if name in BY_ROWS else [results[leaf] for leaf in members.get(PREFIX + name, ())]
+                leaves = members.get(PREFIX + name) or []
+                parts = [] if name in BY_ROWS else [results[leaf] for leaf in leaves]
+                rows = _rows(payload.get("n-samples", {}), leaves or [PREFIX + name])
+                limited = limit is not None or (rows is not None and rows < TEST_ROWS[name])
                 run.benchmarks[name] = _score(results[PREFIX + name], parts, limited, file)
+    if len(models) > 1:
+        _refuse_several(path, models)
     if not run.benchmarks:
         raise VersaTuneError(f"{path}: none of our benchmarks is in it; run lm_eval with `--tasks 'versatune_*'`")
     return run
+
+
+def _refuse_several(path: Path, models: Mapping[str, Sequence[Path]]) -> NoReturn:
+    """Args: the directory, and the files by model."""
+    told = f"{path} holds results of several models ({', '.join(models)}); give one directory for each"
+    homes = [Path(os.path.commonpath([file.parent for file in files])) for files in models.values()]
+    if len({path, *homes}) > len(homes):
+        told += f": `axolotl versatune scores {' '.join(map(str, homes))}`"
+    raise VersaTuneError(told)
+
+
+def _rows(counts: Mapping[str, Mapping[str, int]], tasks: Sequence[str]) -> int | None:
+    """How many rows of these tasks were scored; None where the results do not say."""
+    if any(task not in counts for task in tasks):
+        return None
+    return sum(counts[task]["effective"] for task in tasks)
 
 
 def _score(result: Mapping[str, Any], parts: Sequence[Mapping[str, Any]], limited: bool, file: Path) -> Score:

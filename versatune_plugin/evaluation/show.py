@@ -29,7 +29,7 @@ def show_scores(runs: Sequence[Run], gains: Sequence[Gain]) -> None:
     shown.add_row("[bold]average[/]", *(_cell(run.average()) for run in runs))
     console.print(shown)
     if any(score.limited for run in runs for score in run.benchmarks.values()):
-        console.print("  *: with --limit, so only some of the rows; not comparable", style="yellow")
+        console.print("  *: limited, or fewer rows than the test set; not comparable", style="yellow")
     if missing := [run.name for run in runs if run.average() is None]:
         console.print(f"  -: not run; no average of {', '.join(missing)} without all twelve")
     for gain in [*gains, mean_gain(gains)] if gains else []:
