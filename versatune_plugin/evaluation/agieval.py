@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,7 +34,14 @@ CHOICE = (
     "sat-math",
 )
 FREE = ("gaokao-mathcloze", "math")
-SUB_TASKS = SubTasks("agieval", {"exams": CHOICE, "free": FREE}, by_size=False)
+SUB_TASKS = SubTasks("agieval", {"exams": CHOICE, "free": FREE}, by_size=False, version=1.1)
+
+# What a sentence says before its answer.
+LEAD = re.compile(r"^.*(?:\banswer is|答案[是为]?)[ \t]*[:：]?", re.IGNORECASE)  # noqa: RUF001
+BOX = re.compile(r"\\boxed\{(.*)\}")
+# A number among words, and not a part of a formula.
+NUMBER = re.compile(r"(?<![!-#%-~])-?\d+(?:\.\d+)?(?=[.,;:!?]?(?:[^!-~]|$))")
+FORMULA = re.compile(r"[\d\\=$]")
 
 
 def load(subtask: str, versatune_eval_data: str | None = None, **_: Any) -> dict[str, Dataset]:
@@ -56,19 +64,44 @@ def exam_score(doc: Mapping[str, Any], results: Sequence[tuple[float, bool]]) ->
 
 
 def free_score(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
-    """1 if the answer is the reference up to notation, by lm-eval's normalisation of LaTeX."""
-    from lm_eval.tasks.agieval.utils import is_equiv, parse_math_answer
+    """1 if the answer is the reference up to notation, by lm-eval's normalisation of LaTeX.
 
-    answer = parse_math_answer(results[0]) if results[0].strip() else None
-    if not answer:
+    The answer is the first line, or what `_found` finds in the text. Unparsed: neither is right, and the text holds no
+    digit and no formula.
+    """
+    # That of agieval.utils reads both sides again and compares their last numbers: 3/2 would equal 1/2.
+    from lm_eval.tasks.hendrycks_math.utils import is_equiv
+
+    text = results[0].replace("\\$", "").strip()
+    if not text:
         return {"vt_score": 0.0, "vt_unparsed": 1.0}
-    # The parser keeps what stands after an equals sign, so the reference may be meant likewise.
-    meant = {doc["answer"], doc["answer"].split("=")[-1].strip()}
-    return {"vt_score": float(any(is_equiv(answer, text) for text in meant)), "vt_unparsed": 0.0}
+    line = LEAD.sub("", text.split("\n", 1)[0])
+    box = BOX.search(line)
+    found = _found(text)
+    answers = [box.group(1) if box else line, *([found] if found else [])]
+    right = any(is_equiv(_plain(answer), _plain(doc["answer"])) for answer in answers)
+    return {"vt_score": float(right), "vt_unparsed": float(not right and not FORMULA.search(text))}
+
+
+def _found(text: str) -> str | None:
+    """What stands in a box, between dollars or after an equals sign, by lm-eval's parser; else the last number."""
+    from lm_eval.tasks.agieval.utils import parse_math_answer
+
+    if "\\boxed" in text or "=" in text or text.count("$") > 1:
+        found: str | None = parse_math_answer(text)
+        return found
+    # The parser's own last number has no sign, and may be a denominator.
+    numbers = [] if "\\" in text else NUMBER.findall(text)
+    return numbers[-1] if numbers else None
+
+
+def _plain(answer: str) -> str:
+    """Without dollars and a final full stop; Chinese punctuation as in the references."""
+    plain = answer.replace("\\$", "").replace("$", "").replace("；", ";").replace("，", ",")  # noqa: RUF001
+    return plain.strip().rstrip(".。").strip()
 
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     if "choices" in row:
         return choice_row(row["query"], [f" {choice}" for choice in row["choices"]], list(row["gold"]))
-    reference = f"\\boxed{{{row['answer']}}}"
-    return {"query": row["query"], "answer": row["answer"], "reference": reference, "guesses": []}
+    return {"query": row["query"], "answer": row["answer"], "reference": row["answer"], "guesses": []}

@@ -37,11 +37,13 @@ def choice_score(
     Args:
         doc: the row, as `choice_row` makes it.
         results: log-likelihood and whether it is the greedy continuation, for each choice.
-        by_length: divide by the choice's length in characters, for choices that are whole sentences.
+        by_length: divide by the choice's length in characters without the blank before it, as lm-eval's ``acc_norm``
+            does; for choices that are whole sentences.
     """
     values = [value for value, _ in results]
     if by_length:
-        values = [value / max(len(choice), 1) for value, choice in zip(values, doc["choices"], strict=True)]
+        lengths = [max(len(choice.removeprefix(" ")), 1) for choice in doc["choices"]]
+        values = [value / length for value, length in zip(values, lengths, strict=True)]
     if any(math.isnan(value) for value in values) or max(values) == min(values):
         return {"vt_score": 0.0, "vt_unparsed": 1.0}
     best = max(range(len(values)), key=values.__getitem__)
