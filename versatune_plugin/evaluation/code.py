@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
 import json
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,7 +26,7 @@ MBPP_STOPS = ('\n"""', "\nassert", "\nprint", "\nif __name__")
 
 FENCE = "```"
 FENCED = re.compile(r"^[ \t]*```[^\n]*\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE)
-# A first line that is code and not a remark before a fenced block.
+# A first line that may be code and not a remark before a fenced block.
 CODE = re.compile(r"[ \t]+\S|(?:def|class|import|from|@)\b|@|\w+ *=")
 CONSTANTS = ("None", "True", "0", "[]")
 
@@ -95,24 +97,24 @@ def _mbpp_row(row: Mapping[str, Any]) -> dict[str, Any]:
 def humaneval_body(head: str, completion: str) -> str:
     """What goes behind the head of the function.
 
-    A fenced block is taken as it is. Else the completion ends at the first of `HUMANEVAL_STOPS`. Where its first line
-    is indented by one blank less than the head's last, the blank is put back: tokenizers of the SentencePiece kind
-    lose it when they decode a completion by itself.
+    A fenced block is taken as it is, unless there is code before it. Else the completion ends at the first of
+    `HUMANEVAL_STOPS`. Where its first line is indented by one blank less than the head's last, the blank is put back:
+    tokenizers of the SentencePiece kind lose it when they decode a completion by itself.
 
     Args:
         head: the prompt.
         completion: what the model wrote.
     """
-    text, block = _unfenced(_unix(completion))
-    if not block:
-        text = _cut(text, HUMANEVAL_STOPS)
-    first, margin = text.split("\n", 1)[0], _margin(head.rstrip().rsplit("\n", 1)[-1])
-    return f" {text}" if first.strip() and margin and _margin(first) == margin - 1 else text
+    before, block = _unfenced(_unix(completion))
+    body = _indented(head, _cut(before, HUMANEVAL_STOPS))
+    return body if block is None or _is_code(before, head + body) else _indented(head, block)
 
 
 def mbpp_program(completion: str) -> str:
-    """The program in a completion: its fenced block, if it has one, and up to the first of `MBPP_STOPS`."""
-    return _cut(_unfenced(_unix(completion))[0], MBPP_STOPS)
+    """The program in a completion: its fenced block, or the code before it, up to the first of `MBPP_STOPS`."""
+    before, block = _unfenced(_unix(completion))
+    program = _cut(before, MBPP_STOPS)
+    return program if block is None or _is_code(before, program) else _cut(block, MBPP_STOPS)
 
 
 def score_humaneval(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
@@ -144,13 +146,28 @@ def _cut(text: str, stops: Sequence[str]) -> str:
     return text[: min((at for stop in stops if (at := text.find(stop)) >= 0), default=len(text))]
 
 
-def _unfenced(text: str) -> tuple[str, bool]:
-    """The text without what surrounds its code, and whether that was a block between fences."""
-    if FENCE not in text:
-        return text, False
-    before = text[: text.index(FENCE)]
-    # A lone fence at the end of code closes one that the model took as opened before its answer.
-    if CODE.match(before.lstrip("\n")):
-        return before, False
+def _indented(head: str, text: str) -> str:
+    first, margin = text.split("\n", 1)[0], _margin(head.rstrip().rsplit("\n", 1)[-1])
+    return f" {text}" if first.strip() and margin and _margin(first) == margin - 1 else text
+
+
+def _unfenced(text: str) -> tuple[str, str | None]:
+    """The text before the first fence, and the first block between fences."""
     block = FENCED.search(text)
-    return (block.group(1), True) if block else (before, False)
+    return text.partition(FENCE)[0], block.group(1) if block else None
+
+
+def _is_code(before: str, program: str) -> bool:
+    """Whether what stands before a fence is code, and not a remark; the program is what would become of it.
+
+    A lone fence at the end of code closes one that the model took as opened before its answer.
+    """
+    if not CODE.match(before.lstrip("\n")):
+        return False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(program)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return False
+    return True
