@@ -240,7 +240,26 @@ def test_no_network(isolation: Isolation) -> None:
     ],
 )
 def test_what_outlives_its_program_is_killed(isolation: Isolation, program: str) -> None:
-    assert isolation(program, "import time\ntime.sleep(0.1)").verdict == "passed"
+    # Another program is refused where it could reach a network.
+    refused = "subprocess" in program and "network" not in isolation.measures
+    outcome = isolation(program, "import time\ntime.sleep(0.1)")
+    assert outcome.verdict == ("failed" if refused else "passed")
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        "subprocess.run(command, check=True)",
+        "os.execv(command[0], command)",
+        "os.waitpid(os.posix_spawn(command[0], command, {}), 0)",
+        "assert os.system(' '.join(command)) == 0",
+    ],
+)
+def test_no_program_goes_where_the_hook_does_not(isolation: Isolation, deed: str) -> None:
+    if "network" in isolation.measures:
+        pytest.skip("programs may be started where there is no network")
+    program = f"import os, subprocess\ncommand = ['/bin/touch', {str(isolation.folder / 'started')!r}]\n{deed}"
+    assert isolation(program).detail == "PermissionError"
 
 
 def test_files_outside_are_kept(isolation: Isolation, tmp_path: Path) -> None:
@@ -288,14 +307,16 @@ def test_a_failure_of_the_executor_is_no_verdict(isolation: Isolation, monkeypat
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_nothing_outlives_the_caller(isolation: Isolation, number: signal.Signals) -> None:
     before = children()
-    arguments = f"'import time; time.sleep(300)', '', None, {isolation.namespaces}, {isolation.other_user}"
+    # A child in a session of its own does not end with its parent.
+    program = "import os, time\nif os.fork() == 0:\n    os.setsid()\ntime.sleep(300)"
+    arguments = f"{program!r}, '', None, {isolation.namespaces}, {isolation.other_user}"
     # Processes that a shell has put into the background ignore an interrupt, and so would this one.
     source = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     source += f"from versatune_plugin.evaluation.executor import execute\nexecute({arguments})"
     surroundings = os.environ | {"TMPDIR": str(isolation.folder)}
     with subprocess.Popen([sys.executable, "-c", source], env=surroundings, stderr=subprocess.DEVNULL) as caller:
         end = time.monotonic() + PATIENCE
-        while len(children() - before) < 4:
+        while len(children() - before) < 5:
             assert time.monotonic() < end, "the program did not start"
             time.sleep(0.05)
         caller.send_signal(number)

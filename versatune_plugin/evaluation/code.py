@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import gzip
 import json
+import logging
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from datasets import Dataset
@@ -24,6 +26,7 @@ MBPP_SPLITS = ("prompt", "test", "validation", "train")
 HUMANEVAL_STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
 MBPP_STOPS = ('\n"""', "\nassert", "\nprint", "\nif __name__")
 
+LOG = logging.getLogger("versatune.evaluation")
 FENCE = "```"
 FENCED = re.compile(r"^[ \t]*```[^\n]*\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE)
 # A first line that may be code and not a remark before a fenced block.
@@ -130,8 +133,25 @@ def score_mbpp(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, floa
 def _score(doc: Mapping[str, Any], text: str) -> dict[str, float]:
     if not text.strip():
         return {"vt_score": 0.0, "vt_unparsed": 1.0}
-    verdict = execute(doc["head"] + text, doc["tests"]).verdict
-    return {"vt_score": float(verdict == "passed"), "vt_unparsed": float(verdict == "not compiled")}
+    outcome = execute(doc["head"] + text, doc["tests"])
+    _tell_isolation(outcome.isolation)
+    return {"vt_score": float(outcome.verdict == "passed"), "vt_unparsed": float(outcome.verdict == "not compiled")}
+
+
+@cache
+def _tell_isolation(isolation: frozenset[str]) -> None:
+    """Warn, once, of what the system does not keep tested programs from."""
+    exposed = []
+    if "network" not in isolation:
+        exposed.append("reaching a network, if they go about it by C functions")
+    if not isolation & {"processes", "user"}:
+        exposed.append("signalling your other processes and reading their environment, keys included")
+    if exposed:
+        LOG.warning(
+            "nothing but their good will keeps tested programs from %s: this system refuses namespaces. Run HumanEval "
+            "and MBPP in a container or virtual machine without secrets, as root or where users may make namespaces",
+            "; and from ".join(exposed),
+        )
 
 
 def _unix(text: str) -> str:

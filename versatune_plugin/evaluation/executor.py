@@ -7,8 +7,9 @@ started are killed at the end, daemons included, and its folder is removed.
 How far it is kept apart depends on what the system permits; `Outcome.isolation` says what there was:
 
 - ``processes``, ``network`` (namespaces; root, or a system on which users may make them): it neither sees nor signals
-  other processes, and there is no network. Without: an audit hook refuses sockets, which code that calls C functions
-  gets round, and it may signal processes of its user, the evaluation among them, or kill its supervisor and stay.
+  other processes, and there is no network. Without: an audit hook refuses sockets and other programs, which code that
+  calls C functions gets round; and it may signal processes of its user, the evaluation among them, read what they were
+  started with (keys in the environment), or kill its supervisor and stay.
 - ``files`` (a mount namespace, with a kernel of 5.12 or later): all but its folder is read-only. Without: it can write
   and delete what its user can. Either way it can *read* whatever its user can.
 - ``user`` (only when started as root): it runs as a user that owns nothing. Where root alone can read the standard
@@ -24,6 +25,7 @@ a container or a virtual machine if programs may be hostile.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -164,7 +166,14 @@ def _run(job: bytes, seconds: float) -> tuple[int, bytes, bytes]:
                 # Standard input stays open meanwhile: that it is closed tells the child that nobody waits any more.
                 report = child.stdout.read() if ready.select(seconds + PATIENCE) else b""
         except BaseException:
-            child.kill()
+            # Told so, it ends all that the program has started; killed, it could not.
+            with contextlib.suppress(OSError):
+                child.stdin.close()
+            try:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(PATIENCE)
+            finally:
+                child.kill()
             raise
         child.kill()
         errors = child.stderr.read()

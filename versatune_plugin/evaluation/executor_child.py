@@ -140,9 +140,13 @@ def limit(job: dict[str, Any], user: int | None) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (job["cpu_seconds"], job["cpu_seconds"] + 1))
 
 
-def no_network() -> None:
-    """Refuse what would reach a network; for good, as the interpreter cannot be told to forget a hook."""
-    refused = {
+def no_network(apart: bool) -> None:
+    """Refuse what would reach a network; for good, as the interpreter cannot be told to forget a hook.
+
+    Without a namespace other programs are refused as well: this hook would not go along with them.
+    """
+    refused = set() if apart else {"os.exec", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen"}
+    refused |= {
         f"socket.{name}"
         for name in (
             "bind",
@@ -160,7 +164,7 @@ def no_network() -> None:
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event in refused or (event == "socket.__new__" and arguments[1] != unix):
-            raise PermissionError("no network here")
+            raise PermissionError("neither a network nor other programs here")
 
     sys.addaudithook(hook)
 
@@ -288,7 +292,7 @@ def work(job: dict[str, Any], user: int | None, verdict: int) -> NoReturn:
         limit(job, user)
         libc.prctl(SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         os.environ.clear()
-        no_network()
+        no_network(job["apart"])
         program = type(sys)("program")
         sys.modules["__main__"] = sys.modules["program"] = program
         space = program.__dict__
@@ -383,7 +387,7 @@ def supervise(job: dict[str, Any]) -> dict[str, Any]:
     user = spare_user() if job["other_user"] else None
     if user is not None:
         os.chown(job["folder"], user, user)
-    apart = job["namespaces"] and leave_namespaces()
+    apart = job["apart"] = job["namespaces"] and leave_namespaces()
     libc.prctl(SET_DUMPABLE, 0, 0, 0, 0)
     status, status_end = os.pipe()
     verdict, verdict_end = os.pipe()
