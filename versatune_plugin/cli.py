@@ -138,7 +138,8 @@ def scores(
 ) -> None:
     """Domain scores of the twelve benchmarks: RESULTS are directories of lm-eval's results, or plain tables (.csv)."""
     from versatune_plugin.artifacts import write_json
-    from versatune_plugin.evaluation.scores import as_json, read_runs, relative_gain, write_csv
+    from versatune_plugin.evaluation.score_files import as_json, read_runs, write_csv
+    from versatune_plugin.evaluation.scores import relative_gain
     from versatune_plugin.evaluation.show import plot_radar, show_scores
 
     runs = read_runs(results)
@@ -151,6 +152,6 @@ def scores(
     if json_file is not None:
         write_json(json_file, {"kind": "versatune.scores", "schema": 1, **as_json(runs, found)})
     if csv_file is not None:
-        write_csv(runs, csv_file)
+        write_csv(runs, found, csv_file)
     if radar is not None:
         plot_radar(runs, radar)

@@ -253,6 +253,8 @@ def test_what_outlives_its_program_is_killed(isolation: Isolation, program: str)
         "os.execv(command[0], command)",
         "os.waitpid(os.posix_spawn(command[0], command, {}), 0)",
         "assert os.system(' '.join(command)) == 0",
+        "import multiprocessing.util\nmultiprocessing.util.spawnv_passfds(command[0].encode(), command, [])",
+        "import sys\ndel sys.modules['_posixsubprocess']\nimport _posixsubprocess",
     ],
 )
 def test_no_program_goes_where_the_hook_does_not(isolation: Isolation, deed: str) -> None:

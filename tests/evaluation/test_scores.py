@@ -7,6 +7,7 @@ import json
 import math
 import random
 import statistics
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,19 @@ from click.testing import CliRunner, Result
 from versatune_plugin.cli import versatune
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.evaluation import task_files
+from versatune_plugin.evaluation.score_files import BY_ROWS, read_runs
 from versatune_plugin.evaluation.scores import (
     BENCHMARKS,
-    BY_ROWS,
     DOMAINS,
     TEST_ROWS,
     Gain,
     Run,
     Score,
     mean_gain,
-    read_runs,
     relative_gain,
 )
+
+FIGURES = "model,figure,over,percent,stderr,unparsed,partial"
 
 
 def write_results(
@@ -182,14 +184,28 @@ def test_the_command_writes_table_json_csv_and_picture(tmp_path: Path) -> None:
     payload = json.loads(files["json"].read_text())
     assert payload["runs"]["versatune"]["domains"]["law"]["value"] == 0.5
     assert payload["mean_relative_gain"]["gain"] == pytest.approx(0.25)
-    with files["csv"].open() as file:
-        assert [row["average"] for row in csv.DictReader(file)] == ["50.0000", "40.0000"]
     assert files["png"].read_bytes().startswith(b"\x89PNG")
-    again = read_runs([files["csv"]])
-    assert [run.name for run in again] == ["versatune", "uniform"]
-    average = again[0].average()
-    assert average is not None
-    assert average.value == pytest.approx(0.5)
+    with files["csv"].open() as file:
+        rows = {(row["model"], row["figure"]): row for row in csv.DictReader(file)}
+    law, gain, mean = rows["versatune", "domain:law"], rows["versatune", "gain"], rows["", "mean gain"]
+    assert len(rows) == 2 * (12 + 6 + 1) + 2
+    assert [float(law[column]) for column in ("percent", "stderr", "unparsed")] == pytest.approx([50, 0.5**0.5, 25])
+    assert [rows[model, "average"]["partial"] for model in ("versatune", "uniform")] == ["0", "1"]
+    assert gain["over"] == "uniform"
+    assert float(gain["percent"]) == float(mean["percent"]) == pytest.approx(25)
+    assert float(gain["stderr"]) / 100 == pytest.approx(payload["relative_gains"][0]["stderr"], abs=1e-7)
+
+
+def test_a_table_of_ours_is_read_again_with_all_that_it_says(tmp_path: Path) -> None:
+    write_results(tmp_path / "one", {**all_at(0.5), "medqa": 1 / 3}, unparsed=0.25, limit=3)
+    write_results(tmp_path / "two", {"medqa": 0.4}, stderr="N/A")
+    table = tmp_path / "scores.csv"
+    assert scores(tmp_path / "one", tmp_path / "two", "--csv", table).exit_code == 0
+    runs = read_runs([tmp_path / "one", tmp_path / "two"])
+    for run, again in zip(runs, read_runs([table]), strict=True):
+        assert (run.name, list(run.benchmarks)) == (again.name, list(again.benchmarks))
+        for name, score in run.benchmarks.items():
+            assert asdict(again.benchmarks[name]) == pytest.approx(asdict(score), abs=1e-8)
 
 
 def test_published_figures_stand_beside_ones_own(tmp_path: Path) -> None:
@@ -208,6 +224,9 @@ def test_published_figures_stand_beside_ones_own(tmp_path: Path) -> None:
         ("a.csv", "model,medqa\nx,much\n", "line 2: medqa is 'much'"),
         ("a.csv", "model,poetry\nx,5\n", "unknown columns poetry"),
         ("a.csv", "name,medqa\nx,5\n", "needs a column `model`"),
+        ("a.csv", "model,medqa\nx,5,6\n", "line 2: more cells than columns"),
+        ("a.csv", f"{FIGURES}\nx,medqa,,5,much,,0\n", "line 2: stderr of medqa is 'much'"),
+        ("a.csv", f"{FIGURES}\nx,medqa,,,,,0\n", "line 2: medqa has no percent"),
         ("results_1.json", '{"results": {}', "not a result file of lm-eval"),
         ("results_1.json", '{"results": {}, "config": {"limit": null}}', "not a result file of lm-eval"),
         (

@@ -146,26 +146,34 @@ def no_network(apart: bool) -> None:
     Without a namespace other programs are refused as well: this hook would not go along with them.
     """
     refused = set() if apart else {"os.exec", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen"}
-    refused |= {
-        f"socket.{name}"
-        for name in (
-            "bind",
-            "connect",
-            "getaddrinfo",
-            "gethostbyaddr",
-            "gethostbyname",
-            "getnameinfo",
-            "sendmsg",
-            "sendto",
-        )
-    }
+    reaching = (
+        "bind",
+        "connect",
+        "getaddrinfo",
+        "gethostbyaddr",
+        "gethostbyname",
+        "getnameinfo",
+        "sendmsg",
+        "sendto",
+    )
+    refused |= {f"socket.{name}" for name in reaching}
     # An event loop wakes itself through a pair of these.
     unix = 1
 
+    def refuse(*_: Any) -> NoReturn:
+        raise PermissionError("neither a network nor other programs here")
+
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event in refused or (event == "socket.__new__" and arguments[1] != unix):
-            raise PermissionError("neither a network nor other programs here")
+            refuse()
+        if event == "import" and arguments[0] == "_posixsubprocess" and not apart:
+            refuse()
 
+    if not apart:
+        # It starts programs without an event, for `multiprocessing` for example.
+        import _posixsubprocess
+
+        _posixsubprocess.fork_exec = refuse
     sys.addaudithook(hook)
 
 

@@ -1,0 +1,225 @@
+"""Reads scores from lm-eval's results and from plain tables, and writes them as JSON and as a table of every figure."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.evaluation.scores import BENCHMARKS, DOMAINS, TEST_ROWS, Gain, Run, Score, mean_gain
+
+PREFIX = "versatune_"
+# Means over rows; other benchmarks with sub-tasks are means over these.
+BY_ROWS = ("fineval", "mmlu_sci")
+COLUMNS = ("model", "figure", "over", "percent", "stderr", "unparsed", "partial")
+
+
+def read_runs(paths: Iterable[Path]) -> list[Run]:
+    """The runs in directories of lm-eval's results, in single result files, or in tables (``.csv``).
+
+    A directory is one run of one model: later files replace the benchmarks of earlier ones. A table is one that
+    `write_csv` wrote, or a plain one with a column ``model`` and one for each benchmark, in percent.
+
+    Raises:
+        VersaTuneError: nothing to read, something else, several models in a directory, or one name twice.
+    """
+    runs: list[Run] = []
+    for path in paths:
+        runs += _read_table(path) if path.suffix == ".csv" else [_read_results(path)]
+    twice = sorted({run.name for run in runs if sum(other.name == run.name for other in runs) > 1})
+    if twice:
+        raise VersaTuneError(f"several runs are named {', '.join(twice)}; rename their directories or rows")
+    return runs
+
+
+def as_json(runs: Sequence[Run], gains: Sequence[Gain]) -> dict[str, Any]:
+    """Everything as plain JSON: scores between 0 and 1."""
+    return {
+        "runs": {
+            run.name: {
+                "average": _plain(run.average()),
+                "domains": {name: _plain(run.domain(name)) for name in DOMAINS},
+                "benchmarks": {name: _plain(run.benchmarks.get(name)) for name in BENCHMARKS},
+            }
+            for run in runs
+        },
+        "relative_gains": [
+            {"run": gain.run, "baseline": gain.baseline, "gain": gain.value, "stderr": gain.stderr} for gain in gains
+        ],
+        "mean_relative_gain": _gain(mean_gain(gains)) if gains else None,
+    }
+
+
+def write_csv(runs: Sequence[Run], gains: Sequence[Gain], path: Path) -> None:
+    """Write a table with one row for each figure of each model, in percent; `read_runs` reads its benchmarks again.
+
+    Columns: ``model``; ``figure`` (a benchmark, ``domain:NAME``, ``average``, ``gain``, ``mean gain``); ``over``, the
+    baseline of a gain; ``percent``; ``stderr`` and ``unparsed``, in percent, empty where they are not known;
+    ``partial``, 1 where only a part of the test set was scored.
+    """
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for run in runs:
+            for figure, score in _figures(run):
+                shown = [_percent(score.value), _percent(score.stderr), _percent(score.unparsed), int(score.limited)]
+                writer.writerow([run.name, figure, "", *shown])
+        for gain in gains:
+            writer.writerow([gain.run, "gain", gain.baseline, _percent(gain.value), _percent(gain.stderr), "", ""])
+        if gains:
+            mean = mean_gain(gains)
+            writer.writerow(["", "mean gain", "", _percent(mean.value), _percent(mean.stderr), "", ""])
+
+
+def _figures(run: Run) -> Iterator[tuple[str, Score]]:
+    """Every score that there is of a run."""
+    scores = {name: run.benchmarks.get(name) for name in BENCHMARKS}
+    scores |= {f"domain:{name}": run.domain(name) for name in DOMAINS} | {"average": run.average()}
+    for figure, score in scores.items():
+        if score is not None:
+            yield figure, score
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.6f}"
+
+
+def _plain(score: Score | None) -> dict[str, Any] | None:
+    if score is None:
+        return None
+    return {
+        "value": score.value,
+        "stderr": score.stderr,
+        "unparsed": score.unparsed,
+        "limited": score.limited,
+    }
+
+
+def _gain(gain: Gain) -> dict[str, Any]:
+    return {"gain": gain.value, "stderr": gain.stderr}
+
+
+def _read_results(path: Path) -> Run:
+    files = sorted(path.rglob("results*.json"), key=lambda file: file.name) if path.is_dir() else [path]
+    if not files or not path.exists():
+        raise VersaTuneError(f"{path}: no results of lm-eval; run it with `--output_path {path}`")
+    run = Run(path.name if path.is_dir() else path.stem)
+    models: dict[str, list[Path]] = {}
+    for file in files:
+        try:
+            payload = json.loads(file.read_text(encoding="utf-8"))
+            results, members = payload["results"], payload["group_subtasks"]
+            limit = payload["config"]["limit"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise VersaTuneError(f"{file}: not a result file of lm-eval ({type(error).__name__}: {error})") from error
+        models.setdefault(str(payload.get("model_name") or "without a name"), []).append(file)
+        for name in BENCHMARKS:
+            if PREFIX + name in results:
+                leaves = members.get(PREFIX + name) or []
+                parts = [] if name in BY_ROWS else [results[leaf] for leaf in leaves]
+                rows = _rows(payload.get("n-samples", {}), leaves or [PREFIX + name])
+                limited = limit is not None or (rows is not None and rows < TEST_ROWS[name])
+                run.benchmarks[name] = _score(results[PREFIX + name], parts, limited, file)
+    if len(models) > 1:
+        _refuse_several(path, models)
+    if not run.benchmarks:
+        raise VersaTuneError(f"{path}: none of our benchmarks is in it; run lm_eval with `--tasks 'versatune_*'`")
+    return run
+
+
+def _refuse_several(path: Path, models: Mapping[str, Sequence[Path]]) -> NoReturn:
+    """Args: the directory, and the files by model."""
+    told = f"{path} holds results of several models ({', '.join(models)}); give one directory for each"
+    homes = [Path(os.path.commonpath([file.parent for file in files])) for files in models.values()]
+    if len({path, *homes}) > len(homes):
+        told += f": `axolotl versatune scores {' '.join(map(str, homes))}`"
+    raise VersaTuneError(told)
+
+
+def _rows(counts: Mapping[str, Mapping[str, int]], tasks: Sequence[str]) -> int | None:
+    """How many rows of these tasks were scored; None where the results do not say."""
+    if any(task not in counts for task in tasks):
+        return None
+    return sum(counts[task]["effective"] for task in tasks)
+
+
+def _score(result: Mapping[str, Any], parts: Sequence[Mapping[str, Any]], limited: bool, file: Path) -> Score:
+    """Args: the benchmark's result, and those of the sub-tasks that it is the plain mean of, if any."""
+    try:
+        value = float(result["vt_score,none"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise VersaTuneError(f"{file}: {result.get('alias', 'a benchmark')} has no vt_score") from error
+    stderr = _number(result, "vt_score_stderr,none")
+    if parts:
+        # lm-eval 0.4.11 writes the error of a mean over rows for that of a mean over sub-tasks.
+        errors = [_number(part, "vt_score_stderr,none") for part in parts]
+        known = [error for error in errors if error is not None]
+        stderr = math.hypot(*known) / len(known) if len(known) == len(errors) else None
+    return Score(value, stderr, _number(result, "vt_unparsed,none"), limited)
+
+
+def _number(result: Mapping[str, Any], key: str) -> float | None:
+    found = result.get(key)
+    return float(found) if isinstance(found, int | float) else None
+
+
+def _read_table(path: Path) -> list[Run]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file, restkey=""))
+    except OSError as error:
+        raise VersaTuneError(f"{path}: {error.strerror}") from error
+    if longer := [number for number, row in enumerate(rows, start=2) if "" in row]:
+        raise VersaTuneError(f"{path}, line {longer[0]}: more cells than columns")
+    if not rows or "model" not in rows[0]:
+        raise VersaTuneError(f"{path}: a table needs a column `model` and one for each benchmark, in percent")
+    if tuple(rows[0]) == COLUMNS:
+        return _read_figures(path, rows)
+    unknown = [name for name in rows[0] if name not in ("model", "average", *BENCHMARKS)]
+    if unknown:
+        raise VersaTuneError(
+            f"{path}: unknown columns {', '.join(unknown)}; the benchmarks are {', '.join(BENCHMARKS)}"
+        )
+    runs = []
+    for number, row in enumerate(rows, start=2):
+        run = Run(row["model"])
+        for name in BENCHMARKS:
+            value = _share(row.get(name), name, path, number)
+            if value is not None:
+                run.benchmarks[name] = Score(value)
+        runs.append(run)
+    return runs
+
+
+def _read_figures(path: Path, rows: Sequence[Mapping[str, str]]) -> list[Run]:
+    """The benchmarks in a table of `write_csv`; what follows from them is computed again."""
+    runs: dict[str, Run] = {}
+    for number, row in enumerate(rows, start=2):
+        if row["figure"] in BENCHMARKS:
+            value, stderr, unparsed = (
+                _share(row[column], f"{column} of {row['figure']}", path, number)
+                for column in ("percent", "stderr", "unparsed")
+            )
+            if value is None:
+                raise VersaTuneError(f"{path}, line {number}: {row['figure']} has no percent")
+            run = runs.setdefault(row["model"], Run(row["model"]))
+            run.benchmarks[row["figure"]] = Score(value, stderr, unparsed, row["partial"] == "1")
+    return list(runs.values())
+
+
+def _share(percent: str | None, name: str, path: Path, line: int) -> float | None:
+    """What a cell says, between 0 and 1; None where it is empty."""
+    if not percent:
+        return None
+    try:
+        value = float(percent)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 100:
+        raise VersaTuneError(f"{path}, line {line}: {name} is {percent!r}; write percent, 0 to 100")
+    return value / 100
