@@ -22,10 +22,6 @@ def _child(job: dict[str, object], rank: int) -> int:
     os.dup2(log, 2)
     os.chdir(str(job["cwd"]))
     os.environ.update({str(key): str(value) for key, value in job["env"].items()})  # type: ignore[attr-defined]
-    if file := os.environ.get("PROCESS_GROUP"):
-        # Whoever wants to kill it from outside finds its process group there.
-        os.setpgid(0, 0)
-        Path(file).write_text(str(os.getpid()))
     if job["processes"] != 1:
         os.environ.update({"RANK": str(rank), "LOCAL_RANK": str(rank)})
     sys.argv = [str(part) for part in job["argv"]]  # type: ignore[attr-defined]
@@ -53,6 +49,11 @@ def _run(job: dict[str, object]) -> tuple[int, float]:
             sys.stderr.flush()
             os._exit(code)
         children.append(pid)
+    if file := job["env"].get("PROCESS_GROUP"):  # type: ignore[attr-defined]
+        # Whoever wants to kill them from outside finds their process group there.
+        for pid in children:
+            os.setpgid(pid, children[0])
+        Path(file).write_text(str(children[0]))
     failed, seconds = 0, 0.0
     while children:
         pid, status, used = os.wait4(-1, 0)

@@ -14,6 +14,15 @@ WORDS = {
     "medicine": "fever dose lesion artery biopsy renal chronic tumour vaccine pulse",
 }
 
+LORA = {
+    "adapter": "lora",
+    "lora_r": 4,
+    "lora_alpha": 8,
+    "lora_dropout": 0.1,
+    "lora_target_linear": True,
+    **{f"lora_{part}_kernel": False for part in ("mlp", "qkv", "o")},  # these need CUDA
+}
+
 
 def write_model(
     path: Path, *, seed: int = 0, hidden: int = 32, dropout: float = 0.0, merges: Sequence[tuple[str, str]] = ()

@@ -1,6 +1,7 @@
 """Kills a training run again and again, starts the same command each time, and compares with the undisturbed run.
 
-``python -m tests.under_fire --kills 30 --seed 0`` runs one campaign on a small model and prints where the kills hit.
+``python -m tests.under_fire --kills 30 --seed 0`` runs one campaign on a small model and prints where the kills hit;
+``--kind "packed LoRA"`` or ``--kind "two processes"`` runs one of another kind of training.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import Axolotl, Finished, Tiny
-from tests.tiny import write_model, write_rows
+from tests.tiny import LORA, write_model, write_rows
 from tests.training import test_run
 from versatune_plugin.reporting.record import read_record
 
@@ -30,10 +31,12 @@ LIMIT = 2
 SECTION = {**test_run.SECTION, "update_steps": 2, "samples_per_epoch": 48}
 # Of the clock, or of where a run was put together again.
 VARYING = ("seconds", "measuring_seconds", "seconds_since_start", "best_checkpoint")
-CHECKPOINT_FILES = ("model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth")
+# Of tensors, in a checkpoint and beside it.
+TENSOR_FILES = (".safetensors", ".pt", ".pth")
+SAVED = ("model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth")
 # Everything that a save of the small model writes, in this order, and when; then what an update does.
 WHILE_SAVING = [
-    *(f"{name}:{moment}" for name in CHECKPOINT_FILES for moment in ("before", "half", "after")),
+    *(f"{name}:{moment}" for name in SAVED for moment in ("before", "half", "after")),
     *(f"versatune_state.json:{moment}" for moment in ("before", "half", "renaming", "after")),
     *(f"trainer_state.json:{moment}" for moment in ("before", "half", "after")),
     *(f"rotation:{moment}" for moment in ("before", "half", "after")),
@@ -43,23 +46,33 @@ WHILE_UPDATING = [
     *(f"record:{moment}" for moment in ("before", "half", "after")),
 ]
 AT_THE_END = [f"final-model:{moment}" for moment in ("before", "half", "after")]
+# What each kind of campaign changes in the configuration.
+TIMES = {name: SECTION[name] for name in ("heldout", "update_steps", "samples_per_epoch")}
+PACKED = {"sequence_len": 512, "sample_packing": True, "eval_sample_packing": False, "micro_batch_size": 1}
+KINDS: dict[str, dict[str, Any]] = {
+    "one process": {},
+    "packed": PACKED,
+    "packed LoRA": {**PACKED, **LORA},
+    "two processes": {"micro_batch_size": 2},
+    "probes": {"versatune": {**TIMES, "mixture": "skills", "reward": "diff", "scorer_learning_rate": 0.1}},
+    "training losses": {"versatune": {**TIMES, "mixture": "odm"}},
+}
 
 
 def fire_config(tiny: Tiny, out: Path, model: Path, **changes: Any) -> dict[str, Any]:
     """Twenty steps across an epoch boundary, dropout on, an update every two steps and a save every three."""
-    return tiny.config(
-        out,
-        base_model=str(model),
-        plugins=["versatune_plugin.VersaTunePlugin", "tests.fire_plugin.FirePlugin"],
-        num_epochs=2,
-        max_steps=STEPS,
-        save_strategy="steps",
-        save_steps=3,
-        save_total_limit=LIMIT,
-        auto_resume_from_checkpoints=True,
-        versatune=SECTION,
-        **changes,
-    )
+    usual = {
+        "base_model": str(model),
+        "plugins": ["versatune_plugin.VersaTunePlugin", "tests.fire_plugin.FirePlugin"],
+        "num_epochs": 2,
+        "max_steps": STEPS,
+        "save_strategy": "steps",
+        "save_steps": 3,
+        "save_total_limit": LIMIT,
+        "auto_resume_from_checkpoints": True,
+        "versatune": SECTION,
+    }
+    return tiny.config(out, **usual | changes)
 
 
 @dataclass
@@ -80,11 +93,13 @@ class Campaign:
         axolotl: the command line.
         cfg: with ``tests.fire_plugin.FirePlugin`` among its plugins.
         folder: for what the campaign notes.
+        processes: of the command.
     """
 
     axolotl: Axolotl
     cfg: dict[str, Any]
     folder: Path
+    processes: int = 1
     kills: list[Kill] = field(default_factory=list)
 
     @property
@@ -104,8 +119,9 @@ class Campaign:
         phase = self.folder / "phase"
         phase.write_text("starting")
         began = time.monotonic()
+        env |= {"FIRE_PHASE": str(phase)}
         finished = killed_after(
-            seconds, self.folder, lambda own: self.axolotl.train(self.cfg, env={**env, **own, "FIRE_PHASE": str(phase)})
+            seconds, self.folder, lambda own: self.axolotl.train(self.cfg, env=env | own, processes=self.processes)
         )
         if finished.status == -signal.SIGKILL:
             self.kills.append(Kill(aim, phase.read_text(), self._step(), time.monotonic() - began))
@@ -168,11 +184,11 @@ def outcome(out: Path) -> dict[str, Any]:
     state = json.loads((last / "versatune_state.json").read_text())
     history = json.loads((last / "trainer_state.json").read_text())["log_history"]
     return {
-        "model": _digest(out / "model.safetensors"),
+        "model": _tensors(out),
         "record": [_steady(line) for line in lines],
         "checkpoints": checkpoints,
         "files": {name: sorted(path.name for path in (out / name).iterdir()) for name in checkpoints},
-        "last": {name: _digest(last / name) for name in CHECKPOINT_FILES},
+        "last": _tensors(last),
         "state": _steady(state),
         "losses": [[entry[key] for key in ("step", "loss", "grad_norm")] for entry in history if "loss" in entry],
     }
@@ -182,8 +198,11 @@ def _steady(line: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in line.items() if key not in VARYING}
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _tensors(folder: Path) -> dict[str, str]:
+    """A digest of every file of tensors in a folder, which has some."""
+    files = sorted(path for path in folder.iterdir() if path.suffix in TENSOR_FILES)
+    assert files, folder
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def random_aim(draw: random.Random) -> str:
@@ -192,8 +211,12 @@ def random_aim(draw: random.Random) -> str:
     return f"{draw.choice(points)}@{1 if points is AT_THE_END else draw.randint(1, 3)}"
 
 
-def run_campaign(axolotl: Axolotl, tiny: Tiny, folder: Path, kills: int, seed: int) -> tuple[list[Kill], int]:
+def run_campaign(
+    axolotl: Axolotl, tiny: Tiny, folder: Path, kills: int, seed: int, kind: str = "one process"
+) -> tuple[list[Kill], int]:
     """Kill until it was ``kills`` times, half of them by the clock and half aimed, through as many runs as that takes.
+
+    Where there are two processes, a kill by the clock hits both, and an aimed one that which comes to the place.
 
     Returns:
         The kills, and how many runs they were spread over.
@@ -203,7 +226,8 @@ def run_campaign(axolotl: Axolotl, tiny: Tiny, folder: Path, kills: int, seed: i
     """
     draw = random.Random(seed)
     model = write_model(folder / "fire-model", dropout=0.1)
-    calm = Campaign(axolotl, fire_config(tiny, folder / "calm", model), folder)
+    processes = 2 if kind == "two processes" else 1
+    calm = Campaign(axolotl, fire_config(tiny, folder / "calm", model, **KINDS[kind]), folder, processes)
     began = time.monotonic()
     finished = calm.start()
     length = time.monotonic() - began
@@ -214,7 +238,7 @@ def run_campaign(axolotl: Axolotl, tiny: Tiny, folder: Path, kills: int, seed: i
     while len(done) < kills:
         runs += 1
         cfg = {**calm.cfg, "output_dir": str(folder / f"run-{runs}")}
-        campaign = Campaign(axolotl, cfg, folder)
+        campaign = Campaign(axolotl, cfg, folder, processes)
         while True:
             left = len(done) + len(campaign.kills) < kills
             by_clock = draw.random() < 0.5
@@ -249,6 +273,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kind", choices=KINDS, default="one process")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -257,7 +282,7 @@ def main() -> None:
         axolotl = Axolotl(folder)
         began = time.monotonic()
         try:
-            kills, runs = run_campaign(axolotl, tiny, folder, given.kills, given.seed)
+            kills, runs = run_campaign(axolotl, tiny, folder, given.kills, given.seed, given.kind)
         finally:
             axolotl.close()
         print(told(kills, runs))

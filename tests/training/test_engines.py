@@ -19,8 +19,8 @@ import torch
 from tests.batches import batches, shared_batches, views
 from tests.conftest import Axolotl, Tiny
 from tests.launch import torchrun
-from tests.tiny import write_model
-from tests.training.test_ranks import LORA, SPIED
+from tests.tiny import LORA, write_model
+from tests.training.test_ranks import SPIED
 from tests.training.test_run import SECTION, digest, updates
 
 DEEPSPEED = pytest.mark.skipif(

@@ -15,7 +15,7 @@ import yaml
 
 from tests.conftest import QUIET, Axolotl, Tiny
 from tests.tiny import write_model
-from tests.under_fire import SECTION, STEPS, Campaign, fire_config, outcome, run_campaign, told
+from tests.under_fire import KINDS, SECTION, STEPS, Campaign, fire_config, outcome, run_campaign, told
 from versatune_plugin.training.checkpoint import last_complete
 
 
@@ -77,6 +77,7 @@ def test_a_run_killed_ten_times_is_the_undisturbed_run(calm: Campaign, tmp_path:
     [
         pytest.param({"max_steps": 12}, {}, id="where an epoch ends"),
         pytest.param({}, {"max_passes": 0.4}, id="where a domain is used up"),
+        pytest.param({**KINDS["packed"], "max_steps": 6}, {}, id="packed"),
     ],
 )
 def test_a_run_stopped_after_its_last_step_trains_no_more(
@@ -187,13 +188,13 @@ def test_the_best_model_is_the_same_after_a_kill(calm: Campaign, tmp_path: Path)
     assert f"checkpoint-{best}" in {path.name for path in other.out.iterdir()}
     found, wanted = outcome(other.out), outcome(one.out)
     assert found == wanted
-    assert found["model"] != found["last"]["model.safetensors"]
+    assert found["model"]["model.safetensors"] != found["last"]["model.safetensors"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1])
-def test_thirty_random_kills(axolotl: Axolotl, tiny: Tiny, tmp_path: Path, seed: int) -> None:
-    kills, runs = run_campaign(axolotl, tiny, tmp_path, 30, seed)
+@pytest.mark.parametrize("kind", KINDS)
+def test_thirty_random_kills(axolotl: Axolotl, tiny: Tiny, tmp_path: Path, kind: str) -> None:
+    kills, runs = run_campaign(axolotl, tiny, tmp_path, 30, 0, kind)
     print(told(kills, runs))
     assert len(kills) == 30
 

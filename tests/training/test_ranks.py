@@ -26,7 +26,7 @@ from safetensors.numpy import load_file
 from tests.batches import batches, shared_batches, views
 from tests.conftest import QUIET, Axolotl, Tiny
 from tests.launch import torchrun
-from tests.tiny import config, write_model
+from tests.tiny import LORA, config, write_model
 from tests.training.test_run import NAMES, SECTION, digest, updates
 from versatune_plugin.host.cpu_processes import ask_no_device
 from versatune_plugin.reporting.record import read_record
@@ -173,14 +173,6 @@ def test_a_trained_model_is_close_and_its_batches_the_same(axolotl: Axolotl, tin
     assert max(np.abs(models[0][key] - models[1][key]).max() for key in models[0]) < 1e-4
 
 
-LORA = {
-    "adapter": "lora",
-    "lora_r": 4,
-    "lora_alpha": 8,
-    "lora_dropout": 0.1,
-    "lora_target_linear": True,
-    **{f"lora_{part}_kernel": False for part in ("mlp", "qkv", "o")},  # these need CUDA
-}
 KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "held-out losses, dropout": (SECTION, {}),
     "held-out losses, LoRA": (SECTION, LORA),

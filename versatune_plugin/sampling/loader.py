@@ -113,13 +113,15 @@ class GlobalBatchSampler(Sampler[MicroBatch]):
         return [[tuple(flat[starts[b] : starts[b + 1]]) for b in range(at, at + size)] for at in firsts]
 
     def state_dict(self) -> dict[str, Any]:
-        """The plan's state and the supervised tokens drawn from each domain."""
+        """The plan's state, the supervised tokens drawn from each domain, and the fill of the last batch."""
         return {
             "plan": self.plan.state_dict(),
             "tokens": dict(zip(self.table.names, self.tokens.tolist(), strict=True)),
+            "fill": self.fill,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where `state_dict` was taken."""
         self.plan.load_state_dict(state["plan"])
         self.tokens = np.array([state["tokens"][name] for name in self.table.names], dtype=np.int64)
+        self.fill = state["fill"]
