@@ -46,9 +46,9 @@ WHILE_UPDATING = [
     *(f"record:{moment}" for moment in ("before", "half", "after")),
 ]
 AT_THE_END = [f"final-model:{moment}" for moment in ("before", "half", "after")]
-# What each kind of campaign changes in the configuration.
 TIMES = {name: SECTION[name] for name in ("heldout", "update_steps", "samples_per_epoch")}
 PACKED = {"sequence_len": 512, "sample_packing": True, "eval_sample_packing": False, "micro_batch_size": 1}
+# What each kind of campaign changes in the configuration.
 KINDS: dict[str, dict[str, Any]] = {
     "one process": {},
     "packed": PACKED,

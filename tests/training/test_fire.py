@@ -15,7 +15,7 @@ import yaml
 
 from tests.conftest import QUIET, Axolotl, Tiny
 from tests.tiny import write_model
-from tests.under_fire import KINDS, SECTION, STEPS, Campaign, fire_config, outcome, run_campaign, told
+from tests.under_fire import KINDS, LIMIT, SECTION, STEPS, Campaign, fire_config, outcome, run_campaign, told
 from versatune_plugin.training.checkpoint import last_complete
 
 
@@ -92,6 +92,16 @@ def test_a_run_stopped_after_its_last_step_trains_no_more(
     assert "'loss'" not in finished.output
     assert outcome(campaign.out) == before
     assert [line["kind"] for line in before["record"]].count("end") == 1
+
+
+def test_a_run_stopped_before_its_last_removal_keeps_no_checkpoint_too_many(calm: Campaign, tmp_path: Path) -> None:
+    campaign = another(calm, tmp_path)
+    assert campaign.start("rotation:before@5").status == -9
+    assert len(list(campaign.out.glob("checkpoint-*"))) == LIMIT + 1
+    assert complete(campaign) == f"checkpoint-{STEPS}"
+    finished = campaign.start()
+    assert finished.status == 0, finished.output
+    assert outcome(campaign.out) == outcome(calm.out)
 
 
 def test_torn_checkpoints_are_named_passed_over_and_the_first_to_go(calm: Campaign, tmp_path: Path) -> None:

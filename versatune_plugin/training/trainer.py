@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from torch.utils.data import DataLoader
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
 
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.sampling.ahead import CollatedAhead
@@ -111,6 +111,12 @@ class VersaTuneTrainer(AxolotlTrainer):
         """Make the optimizer what it was before its first step; learning rates follow the scheduler."""
         self.optimizer.optimizer.state.clear()
 
+    def remove_surplus_checkpoints(self) -> None:
+        """Remove what ``save_total_limit`` leaves no room for, as every save does at its end."""
+        if self.args.should_save:
+            best = self.state.best_model_checkpoint
+            rotate_checkpoints(self.args.output_dir, self.args.save_total_limit, best, use_mtime=True)
+
     def _save_checkpoint(self, model: Any, trial: Any, **kwargs: Any) -> Any:
         checkpoint = Path(self._get_output_dir(trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         try:
@@ -162,6 +168,8 @@ class MixtureCallback(TrainerCallback):
             control.should_training_stop = True
             # Restored with the checkpoint's state, which was taken while it was being saved.
             control.should_save = False
+            # The process that saved last may have been killed before it had, and nothing is saved any more.
+            self.trainer.remove_surplus_checkpoints()
             self.trainer.live.measure_end(self.trainer, state.global_step)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
