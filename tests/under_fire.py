@@ -182,6 +182,8 @@ def outcome(out: Path) -> dict[str, Any]:
     last = out / checkpoints[-1]
     lines = [line for line in read_record(out) if line["kind"] != "resume"]
     state = json.loads((last / "versatune_state.json").read_text())
+    # It holds the path of the output directory.
+    state["files"].pop("training_args.bin")
     history = json.loads((last / "trainer_state.json").read_text())["log_history"]
     return {
         "model": _tensors(out),
