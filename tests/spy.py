@@ -11,7 +11,6 @@ from typing import Any
 
 from axolotl.integrations.base import BasePlugin
 
-from versatune_plugin.config import section_of
 from versatune_plugin.errors import VersaTuneError
 
 
@@ -22,15 +21,20 @@ class SpyPlugin(BasePlugin):
     and the class that wraps the model with its ZeRO stage.
 
     ``SPY_KILL=domain`` kills the process, as the machine would, when it comes to train on that domain alone.
-    ``SPY_FAIL=load:1`` (or ``train:1``) raises an error in process 1.
+    ``SPY_EVERY=file`` writes down the text of every row that any run of this process trains on, whichever plugins that
+    run names, with the run's output directory. ``SPY_FAIL=load:1`` (or ``train:1``) raises an error in process 1.
     """
+
+    def register(self, cfg: Any) -> None:
+        if file := os.environ.pop("SPY_EVERY", None):
+            _record_every_run(Path(file))
+        if domain := os.environ.pop("SPY_KILL", None):
+            _kill_before(domain)
 
     def post_trainer_create(self, cfg: Any, trainer: Any) -> None:
         if file := os.environ.get("SPY_BATCHES"):
             several = trainer.args.world_size > 1
             self._record(trainer, Path(f"{file}.{trainer.args.process_index}" if several else file))
-        if os.environ.get("SPY_KILL") == "/".join(section_of(cfg).domains):
-            os.kill(os.getpid(), signal.SIGKILL)
         self._fail("train", trainer.args.process_index)
         if spoiled := os.environ.get("SPY_SPOIL"):
             step, domain = spoiled.split(":")
@@ -69,3 +73,36 @@ class SpyPlugin(BasePlugin):
                     output.loss = output.loss * float("nan")
 
         trainer.model.register_forward_hook(hook, with_kwargs=True)
+
+
+def _record_every_run(file: Path) -> None:
+    from versatune_plugin.training.trainer import VersaTuneTrainer
+
+    training_step = VersaTuneTrainer.training_step
+
+    def recorded(self: Any, model: Any, inputs: dict[str, Any], *rest: Any) -> Any:
+        # A copy: the step takes the labels out.
+        rows = list(zip(inputs["input_ids"].tolist(), inputs["labels"].tolist(), strict=True))
+        decode = self.processing_class.decode
+        texts = [
+            [decode(ids, skip_special_tokens=True), sum(one != -100 for one in labels[1:])] for ids, labels in rows
+        ]
+        with file.open("a") as out:
+            step = self.state.global_step
+            out.write(json.dumps({"run": self.args.output_dir, "step": step, "rows": texts}) + "\n")
+        return training_step(self, model, inputs, *rest)
+
+    VersaTuneTrainer.training_step = recorded  # type: ignore[method-assign]
+
+
+def _kill_before(domain: str) -> None:
+    from versatune_plugin.training.trainer import VersaTuneTrainer
+
+    attach = VersaTuneTrainer.attach
+
+    def killing(self: Any, live: Any) -> None:
+        if domain == "/".join(live.table.names):
+            os.kill(os.getpid(), signal.SIGKILL)
+        attach(self, live)
+
+    VersaTuneTrainer.attach = killing  # type: ignore[method-assign]

@@ -6,8 +6,9 @@ from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from versatune_plugin.domains import Domain, DomainTable, _scan
+from versatune_plugin.domains import Domain, DomainTable
 from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.loading import _scan, row_keys
 
 
 def rows(count: int, start: int = 0, repeat: int = 1) -> Dataset:
@@ -27,8 +28,9 @@ def table(**parts: Dataset) -> DomainTable:
         lengths.append(tokens)
         counts.append(supervised)
         first += len(part)
-    ordered = [part for _, part in sorted(parts.items())]
-    return DomainTable(tuple(domains), concatenate_datasets(ordered), np.concatenate(lengths), np.concatenate(counts))
+    rows = concatenate_datasets([part for _, part in sorted(parts.items())])
+    keys = row_keys(rows, ["input_ids"])
+    return DomainTable(tuple(domains), rows, np.concatenate(lengths), np.concatenate(counts), keys)
 
 
 @given(st.integers(1, 60), st.data())
@@ -68,16 +70,34 @@ def test_what_is_held_out_of_a_domain_depends_on_no_other_domain() -> None:
     assert table(law=rows(20)).hold_out(4, seed=4).heldout_rows("law").tolist() != alone.heldout_rows("law").tolist()
 
 
-def test_rows_without_a_token_to_learn_are_not_held_out() -> None:
-    silent = Dataset.from_dict(
-        {"input_ids": [[9, 9]] * 10, "labels": [[-100, -100]] * 10, "attention_mask": [[1, 1]] * 10}
-    )
-    from datasets import concatenate_datasets
+def test_rows_that_repeat_a_heldout_row_of_another_domain_are_left_out() -> None:
+    # Rows 5 to 9 stand in both domains.
+    held = table(law=rows(10), code=rows(20, start=5)).hold_out(6, seed=1)
+    heldout = {name: held.dataset[held.heldout_rows(name).tolist()]["input_ids"] for name in ("law", "code")}
+    unseen = {tuple(tokens) for rows in heldout.values() for tokens in rows}
+    for name in ("law", "code"):
+        trained = {tuple(tokens) for tokens in held.dataset[held.training_rows(name).tolist()]["input_ids"]}
+        assert trained
+        assert not trained & unseen
+    assert sum(len(domain.duplicates) for domain in held.domains) > 0
+    # What is held out stays held out, where it stands in both.
+    assert [len(domain.heldout) for domain in held.domains] == [6, 6]
 
-    held = table(law=concatenate_datasets([silent, rows(6)])).hold_out(5, seed=1)
-    assert held.heldout_rows("law").min() >= 10
+
+def test_one_domain_of_a_table_keeps_its_part() -> None:
+    held = table(law=rows(10), code=rows(20, start=5)).hold_out(6, seed=1)
+    alone = held.only("law")
+    first = held.domain("law").first
+    assert alone.names == ("law",)
+    for part in ("heldout", "duplicates"):
+        assert (getattr(alone.domain("law"), part) + first).tolist() == getattr(held.domain("law"), part).tolist()
+    assert (alone.training_rows("law") + first).tolist() == held.training_rows("law").tolist()
+    assert alone.dataset[:]["input_ids"] == held.dataset[first : first + 10]["input_ids"]
+
+
+def test_too_many_heldout_rows() -> None:
     with pytest.raises(VersaTuneError, match=r"'law' has 6 rows with a token to learn, and `heldout` takes 6"):
-        table(law=concatenate_datasets([silent, rows(6)])).hold_out(6, seed=1)
+        table(law=rows(6)).hold_out(6, seed=1)
 
 
 def test_a_domain_of_repeats_has_nothing_to_train_on() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import sys
+import unicodedata
 from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +20,8 @@ from versatune_plugin.mixture.stages import Stage, StagedOptions
 from versatune_plugin.mixture.weights import complaints
 
 HEADING = "this configuration cannot be trained with VersaTune"
+# Longer names are a mistake, and no table could show them.
+LONGEST_NAME = 200
 
 
 class Section(BaseModel):
@@ -60,7 +64,6 @@ class Section(BaseModel):
     max_passes: float | None = Field(default=None, gt=0, description="passes over a domain after which the run ends")
     on_exhausted: Literal["stop", "error"] = Field(default="stop", description="how it then ends")
     accept_changes: bool = Field(default=False, description="resume although the configuration or the data changed")
-    heldout_file: Path | None = Field(default=None, description="set by `reference`: the texts to hold out")
     dataset_domains: list[str] = Field(default_factory=list, description="set by the plugin: the domain of each entry")
     options: dict[str, Any] = Field(default_factory=dict, description="set by the plugin: the mixture's own options")
 
@@ -101,6 +104,7 @@ def take_section(cfg: MutableMapping[str, Any]) -> Section:
         VersaTuneError: all that is wrong, each with its remedy.
     """
     problems: list[str] = []
+    _take_overrides(cfg, problems)
     raw = cfg.get("versatune")
     if not isinstance(raw, Mapping):
         raise VersaTuneError(
@@ -159,9 +163,59 @@ def _take_labels(cfg: MutableMapping[str, Any], moved: list[str] | None, problem
                 f"datasets[{number}] ({entry.get('path')}): `domain` is {label!r}; give every data set its domain, "
                 "for example `domain: law`"
             )
+        elif unfit := _unfit_name(label):
+            problems.append(f"datasets[{number}] ({entry.get('path')}): `domain` is {label[:60]!a}, {unfit}")
         else:
             labels.append(label)
+    _alike_names(labels, problems)
     return labels
+
+
+def _unfit_name(name: str) -> str | None:
+    """What keeps a text from being a domain's name; whoever reads it in a table must see all of it."""
+    if len(name) > LONGEST_NAME:
+        return f"which has {len(name)} characters; shorten it to {LONGEST_NAME} or fewer"
+    unseen = sorted({character for character in name if not character.isprintable()})
+    if unseen:
+        shown = ", ".join(f"U+{ord(character):04X}" for character in unseen)
+        return f"which has characters that cannot be seen ({shown}); write it without them"
+    if name != name.strip():
+        return "which begins or ends with a blank; remove it"
+    return None
+
+
+def _alike_names(names: Sequence[str], problems: list[str]) -> None:
+    """Report names that differ, but look the same."""
+    seen: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        other = seen.setdefault(unicodedata.normalize("NFKC", name).casefold(), name)
+        if other != name:
+            problems.append(
+                f"datasets: the domains {other!r} and {name!r} look alike ({other!a} and {name!a}), but would be "
+                "two; write them the same way, or give one of them another name"
+            )
+
+
+def _take_overrides(cfg: MutableMapping[str, Any], problems: list[str]) -> None:
+    """Put options of the command line, ``--versatune.mixture uniform``, into the section.
+
+    Axolotl keeps those whose names it does not know beside the section, where nobody looks.
+    """
+    given = [name for name in cfg if str(name).startswith("versatune.")]
+    for name in given:
+        place, *rest = name.split(".")[1:]
+        inner = cfg.setdefault("versatune", {})
+        for part in rest:
+            inner, place = inner.setdefault(place, {}), part
+        inner[place] = cfg.pop(name)
+    known = {name.replace("-", "_") for name in given}
+    lost = [word.split("=")[0] for word in sys.argv[1:] if word.startswith("--versatune.")]
+    problems += [
+        f"{word}: this command does not hand it on; call `accelerate launch -m axolotl.cli.train CONFIG {word} ...`, "
+        "or write it into the section `versatune:`"
+        for word in lost
+        if word.removeprefix("--").replace("-", "_") not in known
+    ]
 
 
 def _validated(values: dict[str, Any], labels: list[str], problems: list[str]) -> Section | None:
@@ -174,6 +228,11 @@ def _validated(values: dict[str, Any], labels: list[str], problems: list[str]) -
         close = difflib.get_close_matches(str(mixture), POLICIES, n=1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         problems.append(f"versatune.mixture: unknown mixture {mixture!r}{hint}; choose one of {known}")
+        options = {name for policy in POLICIES.values() for name in policy.Options.model_fields}
+        for name in sorted(own.keys() - options):
+            close = difflib.get_close_matches(name, [*Section.model_fields, *options], n=1)
+            remedy = f"did you mean {close[0]!r}?" if close else "remove it"
+            problems.append(f"versatune.{name}: not an option of any mixture; {remedy}")
     try:
         return Section(**values, dataset_domains=labels, options=own if mixture in POLICIES else {})
     except ValidationError as error:
@@ -275,12 +334,12 @@ def _staged_conflicts(section: Section, cfg: Mapping[str, Any]) -> list[str]:
     if not section.staged:
         return []
     problems = []
-    if (cfg.get("num_epochs") or 1) != 1:
+    if float(cfg.get("num_epochs") or 1) != 1:
         problems.append(
             f"num_epochs: {cfg['num_epochs']} does not say which stage; give the stages of the mixture "
             f"{section.mixture!r} their `epochs`, and leave num_epochs out"
         )
-    if cfg.get("max_steps"):
+    if int(cfg.get("max_steps") or 0) > 0:
         problems.append(f"max_steps: {cfg['max_steps']} would cut the last stages off; give a stage its `steps`")
     for name in ("deepspeed", "fsdp", "fsdp_config"):
         if cfg.get(name):

@@ -1,15 +1,8 @@
-"""Which domains exist, which rows are theirs, and which of those are held out.
-
-Each domain's entries are loaded by Axolotl's own loading, so hashing, locks, tokenising, length filter and validation
-split are Axolotl's. Their concatenation makes a domain a known range of rows: nothing is added to a row, and nothing
-of the host is patched.
-"""
+"""Which domains exist, which rows are theirs, and which of those are held out (`loading` reads them)."""
 
 from __future__ import annotations
 
-import copy
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -24,8 +17,25 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 Rows = NDArray[np.int64]
-SCAN_ROWS = 4096
+Keys = NDArray[np.uint64]
 IGNORED_LABEL = -100
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Rows of a domain's files that are not in the table at all.
+
+    Attributes:
+        without_labels: rows without a token that the loss is taken over.
+        repeats: rows that ``dataset_exact_deduplication`` removed.
+        other_shards: rows of other shards (``dataset_shard_num``).
+        validation: rows that ``val_set_size`` holds back.
+    """
+
+    without_labels: int = 0
+    repeats: int = 0
+    other_shards: int = 0
+    validation: int = 0
 
 
 @dataclass(frozen=True)
@@ -37,8 +47,10 @@ class Domain:
         first: its first row in the concatenated data set.
         size: its rows there.
         heldout: rows (of the concatenated data set) kept out of training.
-        duplicates: further rows with the very tokens of a held-out row, kept out of training as well.
+        duplicates: further rows with the very tokens of a held-out or a validation row of any domain, kept out of
+            training as well.
         digest: hash of all its tokens and labels.
+        left_out: rows that its files have beside these.
     """
 
     name: str
@@ -47,6 +59,7 @@ class Domain:
     digest: str
     heldout: Rows = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     duplicates: Rows = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    left_out: LeftOut = LeftOut()
 
     @property
     def training_size(self) -> int:
@@ -86,15 +99,19 @@ class DomainTable:
         domains: sorted by name.
         dataset: the tokenised rows of all domains (``input_ids``, ``labels``, ...), one domain after the other.
         lengths: shape (rows of the data set,), all tokens of each row.
-        supervised: shape (rows of the data set,), those that the loss is taken over.
+        supervised: shape (rows of the data set,), those that the loss is taken over; none is zero.
+        keys: shape (rows of the data set,), a hash of each row's tokens: equal for rows that repeat one another.
         validation: Axolotl's own validation rows (``val_set_size`` or ``test_datasets``), or None.
+        validation_keys: the keys of the rows that ``val_set_size`` holds back, which are never trained on either.
     """
 
     domains: tuple[Domain, ...]
     dataset: Dataset
     lengths: NDArray[np.uint32]
     supervised: NDArray[np.uint32]
+    keys: Keys
     validation: Dataset | None = None
+    validation_keys: Keys = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -159,130 +176,57 @@ class DomainTable:
         Raises:
             VersaTuneError: a domain would keep no row to train on.
         """
-        problems = []
-        for domain in self.domains:
-            own = self.supervised[domain.first : domain.first + domain.size]
-            usable = int(np.count_nonzero(own))
-            if usable <= rows:
-                problems.append(
-                    f"domain {domain.name!r} has {usable} rows with a token to learn, and `heldout` takes {rows} of "
-                    "them: add rows, or set `versatune.heldout` lower"
-                )
+        problems = [
+            f"domain {domain.name!r} has {domain.size} rows with a token to learn, and `heldout` takes {rows} of them: "
+            "add rows, or set `versatune.heldout` lower"
+            for domain in self.domains
+            if domain.size <= rows
+        ]
         if problems:
             raise VersaTuneError.collected("the held-out rows leave nothing to train on", problems)
-        chosen = {}
-        for domain in self.domains:
-            usable_rows = domain.first + np.flatnonzero(self.supervised[domain.first : domain.first + domain.size])
-            order = Permutation(len(usable_rows), seed, "heldout", domain.name)
-            chosen[domain.name] = usable_rows[order.rows(np.arange(rows))]
-        return self.with_heldout(chosen)
+        return self.with_heldout(
+            {
+                domain.name: domain.first + Permutation(domain.size, seed, "heldout", domain.name).rows(np.arange(rows))
+                for domain in self.domains
+            }
+        )
 
-    def with_heldout(self, chosen: Mapping[str, Rows]) -> DomainTable:
-        """A table in which the rows of ``chosen`` (domain -> rows of the data set) and their exact repeats are out.
+    def with_heldout(self, chosen: Mapping[str, Rows], excluded: Rows | None = None) -> DomainTable:
+        """A table in which the rows of ``chosen`` are held out, and their exact repeats in all domains left out.
+
+        Args:
+            chosen: rows of the data set by domain.
+            excluded: further rows of the data set that are never trained on.
 
         Raises:
             VersaTuneError: a domain would keep no row to train on.
         """
-        domains = []
+        heldout = np.concatenate([np.sort(chosen[name]) for name in self.names])
+        unseen = np.concatenate([self.keys[heldout], self.validation_keys])
+        out = np.flatnonzero(np.isin(self.keys, unseen))
+        if excluded is not None:
+            out = np.union1d(out, excluded)
+        out = np.setdiff1d(out, heldout)
+        domains, problems = [], []
         for domain in self.domains:
-            heldout = np.sort(chosen[domain.name])
-            twins = self._duplicates(domain, heldout)
-            if domain.size - len(heldout) - len(twins) < 1:
-                raise VersaTuneError(
-                    f"domain {domain.name!r}: every row that is not held out repeats a held-out row; "
-                    "remove its duplicates or set `versatune.heldout` lower"
+            own = out[np.searchsorted(out, domain.first) : np.searchsorted(out, domain.first + domain.size)]
+            settled = replace(domain, heldout=np.sort(chosen[domain.name]), duplicates=own)
+            if settled.training_size < 1:
+                problems.append(
+                    f"domain {domain.name!r}: every row that is not held out repeats a held-out row or a validation "
+                    "row; remove its duplicates or set `versatune.heldout` lower"
                 )
-            domains.append(Domain(domain.name, domain.first, domain.size, domain.digest, heldout, twins))
+            domains.append(settled)
+        if problems:
+            raise VersaTuneError.collected("the held-out rows leave nothing to train on", problems)
         return replace(self, domains=tuple(domains))
 
-    def _duplicates(self, domain: Domain, heldout: Rows) -> Rows:
-        if not len(heldout):
-            return np.empty(0, dtype=np.int64)
-        held = {tuple(tokens) for tokens in self.dataset[heldout.tolist()]["input_ids"]}
-        lengths = {len(tokens) for tokens in held}
-        found = []
-        rows = self.dataset.select(range(domain.first, domain.first + domain.size)).select_columns(["input_ids"])
-        for number, batch in enumerate(rows.with_format("arrow").iter(batch_size=SCAN_ROWS)):
-            tokens = batch.column("input_ids").combine_chunks()
-            for row in np.flatnonzero(np.isin(tokens.value_lengths().to_numpy(), list(lengths))):
-                if tuple(tokens[int(row)].as_py()) in held:
-                    found.append(domain.first + number * SCAN_ROWS + int(row))
-        return np.setdiff1d(np.array(found, dtype=np.int64), heldout)
-
-
-def load_rows(cfg: Any, labels: Sequence[str]) -> DomainTable:
-    """Load the rows of every domain, nothing held out yet.
-
-    Args:
-        cfg: Axolotl's validated configuration.
-        labels: the domain of each entry of ``cfg.datasets``, in their order.
-
-    Raises:
-        VersaTuneError: a domain has no rows.
-    """
-    from axolotl.common.datasets import load_datasets
-    from datasets import concatenate_datasets
-
-    from versatune_plugin.host.prepared_rows import remove_unfinished_rows
-
-    remove_unfinished_rows(cfg)
-    parts: list[Dataset] = []
-    validation: list[Dataset] = []
-    names = sorted(set(labels))
-    for number, name in enumerate(names):
-        one = copy.deepcopy(cfg)
-        one.datasets = [entry for entry, label in zip(cfg.datasets, labels, strict=True) if label == name]
-        if number:
-            # Axolotl's test sets belong to no domain of ours: they are loaded once.
-            one.test_datasets = None
-        if not (one.test_datasets or one.val_set_size):
-            # Else Axolotl packs all rows to count optimizer steps that are never trained.
-            one.sample_packing_eff_est = one.sample_packing_eff_est or 1.0
-        try:
-            loaded = load_datasets(cfg=one)
-        except Exception as error:
-            error.add_note(f"while the rows of domain {name!r} were loaded")
-            raise
-        parts.append(loaded.train_dataset)
-        if loaded.eval_dataset is not None:
-            validation.append(loaded.eval_dataset)
-    empty = [name for name, part in zip(names, parts, strict=True) if len(part) == 0]
-    if empty:
-        raise VersaTuneError.collected(
-            "there is nothing to train on",
-            [f"domain {name!r} has no rows left: look at its files and at `sequence_len`" for name in empty],
+    def only(self, name: str) -> DomainTable:
+        """The table of one domain, with its held-out rows and what is left out; no validation rows."""
+        domain = self.domain(name)
+        own = slice(domain.first, domain.first + domain.size)
+        alone = replace(
+            domain, first=0, heldout=domain.heldout - domain.first, duplicates=domain.duplicates - domain.first
         )
-    domains, lengths, supervised, first = [], [], [], 0
-    for name, part in zip(names, parts, strict=True):
-        digest, all_tokens, learnt = _scan(part)
-        domains.append(Domain(name, first, len(part), digest))
-        lengths.append(all_tokens)
-        supervised.append(learnt)
-        first += len(part)
-    return DomainTable(
-        tuple(domains),
-        concatenate_datasets(parts),
-        np.concatenate(lengths),
-        np.concatenate(supervised),
-        concatenate_datasets(validation) if validation else None,
-    )
-
-
-def _scan(rows: Dataset) -> tuple[str, NDArray[np.uint32], NDArray[np.uint32]]:
-    """A hash of all tokens and labels; each row's tokens; those supervised: its first token is never predicted."""
-    digest = hashlib.blake2b(digest_size=16)
-    lengths, supervised = [], []
-    for batch in rows.select_columns(["input_ids", "labels"]).with_format("arrow").iter(batch_size=SCAN_ROWS):
-        for column in ("input_ids", "labels"):
-            lists = batch.column(column).combine_chunks()
-            values = lists.flatten().to_numpy(zero_copy_only=False)
-            digest.update(lists.value_lengths().to_numpy().astype("<i4").tobytes())
-            digest.update(values.astype("<i4").tobytes())
-        lengths.append(lists.value_lengths().to_numpy().astype(np.uint32))
-        ends = np.cumsum(lengths[-1], dtype=np.int64)
-        starts = np.concatenate([[0], ends[:-1]])
-        taken = values != IGNORED_LABEL
-        before = np.concatenate([[0], np.cumsum(taken)])
-        leading = np.where(ends > starts, taken[np.minimum(starts, len(taken) - 1)], False)
-        supervised.append((before[ends] - before[starts] - leading).astype(np.uint32))
-    return digest.hexdigest(), np.concatenate(lengths), np.concatenate(supervised)
+        rows = self.dataset.select(range(own.start, own.stop))
+        return DomainTable((alone,), rows, self.lengths[own], self.supervised[own], self.keys[own])

@@ -14,6 +14,7 @@ from versatune_plugin.errors import VersaTuneError
 if TYPE_CHECKING:
     from axolotl.common.datasets import TrainDatasetMeta
 
+    from versatune_plugin.domains import DomainTable
     from versatune_plugin.training.live import LiveMixture
 
 
@@ -21,9 +22,14 @@ class VersaTunePlugin(BasePlugin):
     """Decides, while a model is fine-tuned, how much of each domain goes into the next batches.
 
     In the YAML: ``plugins: [versatune]`` or ``plugins: [versatune_plugin.VersaTunePlugin]``.
+
+    Attributes:
+        live: the run's mixture, once its rows are loaded.
+        given: rows with some held out, which whoever starts the run in this process has loaded already.
     """
 
     live: LiveMixture
+    given: DomainTable | None = None
 
     def register(self, cfg: dict[str, Any]) -> None:
         """Read the section ``versatune:`` and the data sets' domains before Axolotl's schema drops the latter."""
@@ -43,8 +49,8 @@ class VersaTunePlugin(BasePlugin):
         """Load every domain's rows; before training, settle and show what the run will do."""
         from axolotl.common.datasets import TrainDatasetMeta
 
-        from versatune_plugin.domains import load_rows
         from versatune_plugin.host.cpu_processes import admit_cpu_processes
+        from versatune_plugin.loading import load_rows
         from versatune_plugin.training.checkpoint import settle_resume
         from versatune_plugin.training.start import start_run
 
@@ -54,7 +60,7 @@ class VersaTunePlugin(BasePlugin):
             return TrainDatasetMeta(table.dataset, table.validation)
         admit_cpu_processes(cfg)
         settle_resume(cfg)
-        self.live = start_run(cfg, section)
+        self.live = start_run(cfg, section, self.given)
         return TrainDatasetMeta(self.live.table.dataset, self.live.table.validation, self.live.outline.total_steps)
 
     def get_trainer_cls(self, cfg: Any) -> type[Any]:

@@ -83,7 +83,7 @@ def test_a_killed_measurement_goes_on_with_the_next_domain(
     killed = reference(axolotl, cfg, tmp_path, "--epochs", "2", SPY_KILL="law")
     assert killed.status == -9
     assert not file.exists()
-    assert (tmp_path / "reference.parts" / "code.json").exists()
+    assert (tmp_path / "reference.parts" / "0.json").exists()
     other = reference(axolotl, cfg, tmp_path, "--epochs", "3")
     assert other.status == 1
     assert "was measured under another epochs" in other.output
@@ -101,12 +101,19 @@ def test_a_model_with_another_tokenizer_is_compared_in_bits_per_byte(
     # Pairs that occur in the responses of every domain.
     other = write_model(tmp_path / "other", merges=[("r", "e"), ("t", "u"), ("l", "e"), ("a", "l")])
     file = tmp_path / "reference.json"
-    cfg = {**cfg, "output_dir": str(tmp_path / "out"), "max_steps": 6, "versatune": section(file, heldout=8)}
-    finished = reference(axolotl, cfg, tmp_path, "--epochs", "1", "--model", str(other))
+    cfg = {**cfg, "output_dir": str(tmp_path / "out"), "max_steps": 40, "versatune": section(file, heldout=8)}
+    cfg |= {"val_set_size": 0.25, "eval_sample_packing": False}
+    spied = {"SPY_EVERY": str(tmp_path / "alone")}
+    finished = reference(axolotl, cfg, tmp_path, "--epochs", "1", "--model", str(other), **spied)
     assert finished.status == 0, finished.output
     payload = json.loads(file.read_text())
-    finished = axolotl.train(cfg)
+    finished = axolotl.train(cfg, env={"SPY_EVERY": str(tmp_path / "together")})
     assert finished.status == 0, finished.output
+    # With another tokenizer, too, what the run validates or holds out is not trained on.
+    alone, together = (Path(tmp_path / name).read_text() for name in ("alone", "together"))
+    trained = [{row[0] for line in text.splitlines() for row in json.loads(line)["rows"]} for text in (alone, together)]
+    assert trained[0] == trained[1]
+    assert len(trained[0]) == 130 - 33 - 24
     assert "losses are compared in bits per byte" in finished.output
     record = read_record(tmp_path / "out")
     first = record[1]
@@ -114,3 +121,45 @@ def test_a_model_with_another_tokenizer_is_compared_in_bits_per_byte(
         nats_per_bit_per_byte = first["loss"][name] / first["bits_per_byte"][name]
         assert record[0]["reference"][name] == pytest.approx(payload["bits_per_byte"][name] * nats_per_bit_per_byte)
         assert not math.isclose(record[0]["reference"][name], payload["nats_per_token"][name], rel_tol=1e-3)
+
+
+def test_reference_runs_take_nothing_of_the_users_run(
+    measured: tuple[Path, dict[str, Any]], axolotl: Axolotl, tmp_path: Path
+) -> None:
+    """No plugin's evaluation or upload after each domain, no tracker, no hub, no early stop, no saving."""
+    whole, cfg = measured
+    file = tmp_path / "reference.json"
+    cfg = {**cfg, "versatune": section(file, heldout=8), "output_dir": str(tmp_path / "out")}
+    cfg["plugins"] = [*PLUGINS, "tests.after_training.AfterTrainingPlugin"]
+    cfg |= {"use_tensorboard": True, "hub_model_id": "nobody/nothing", "save_strategy": "steps", "save_steps": 2}
+    cfg |= {"max_steps": 1, "load_best_model_at_end": False, "num_epochs": 7, "logging_steps": 3}
+    env = {"AFTER_TRAINING": str(tmp_path / "after"), "TENSORBOARD_LOGGING_DIR": str(tmp_path / "board")}
+    finished = reference(axolotl, cfg, tmp_path, "--epochs", "2", **env)
+    assert finished.status == 0, finished.output
+    assert "reference runs leave out tests.spy.SpyPlugin, tests.after_training.AfterTrainingPlugin" in finished.output
+    assert not (tmp_path / "after").exists()
+    assert not (tmp_path / "board").exists()
+    # And the losses are those of the configuration without all that.
+    assert json.loads(file.read_text())["epochs"] == json.loads(whole.read_text())["epochs"]
+
+
+def test_only_what_versatune_made_is_replaced_or_removed(
+    measured: tuple[Path, dict[str, Any]], axolotl: Axolotl, tmp_path: Path
+) -> None:
+    _, cfg = measured
+    file = tmp_path / "reference.json"
+    cfg = {**cfg, "versatune": section(file, heldout=8)}
+    parts = tmp_path / "reference.parts"
+    parts.mkdir()
+    (parts / "precious.txt").write_text("mine")
+    refused = reference(axolotl, cfg, tmp_path, "--epochs", "1")
+    assert refused.status == 1
+    assert f"{parts} is where unfinished measurements are kept, but what is there was not made by" in refused.output
+    assert [path.name for path in parts.iterdir()] == ["precious.txt"]
+    knowledge = tmp_path / "knowledge.json"
+    knowledge.write_text(json.dumps({"kind": "versatune.knowledge", "schema": 1}))
+    refused = reference(axolotl, cfg, tmp_path, "--epochs", "1", "--out", str(knowledge))
+    assert refused.status == 1
+    assert f"{knowledge}: its kind is 'versatune.knowledge'" in refused.output
+    assert json.loads(knowledge.read_text())["kind"] == "versatune.knowledge"
+    assert not knowledge.with_name("knowledge.parts").exists()

@@ -1,8 +1,8 @@
 """Every key of Axolotl's configuration and what it is about: one table for all who must know which keys shape a run.
 
-`reference` takes what shapes the loss of a fine-tuning run and nothing else; a checkpoint remembers what shapes the run;
-an option that speaks of the whole data set needs a meaning under domains (docs/data.md). A key that Axolotl adds is in no
-kind, and tests/host/test_run_settings.py fails until somebody has decided.
+`reference` takes what shapes the loss of a fine-tuning run and nothing else; a checkpoint remembers what shapes the
+run; an option that speaks of the whole data set needs a meaning under domains (docs/data.md). A key that Axolotl adds
+is in no kind, and tests/host/test_run_settings.py fails until somebody has decided.
 
 Tested with axolotl 0.19.0, 0.20 and 0.21.
 """

@@ -85,8 +85,7 @@ class ClassifierJudge:
         """
         from axolotl.loaders import load_tokenizer
 
-        from versatune_plugin.domains import load_rows
-        from versatune_plugin.training.outline import DEFAULT_SEED
+        from versatune_plugin.loading import DEFAULT_SEED, load_rows
 
         options = context.options
         table = load_rows(context.cfg, context.dataset_domains)

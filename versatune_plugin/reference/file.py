@@ -18,7 +18,6 @@ from versatune_plugin.mixture.weights import Vector, complaints
 
 LOG = logging.getLogger("axolotl.versatune")
 KIND = "versatune.reference"
-TEXTS_KIND = "versatune.heldout_texts"
 SCHEMA = 1
 REQUIRED = ("nats_per_token", "tokenizer", "heldout", "heldout_digests", "seed")
 
@@ -82,29 +81,42 @@ def read_reference_losses(reference: Path | Mapping[str, float], table: DomainTa
     return losses * math.log(2) * np.array(per_token)
 
 
-def hold_out_texts(table: DomainTable, path: Path, tokenizer: Any) -> DomainTable:
-    """Hold out the rows whose texts stand in a file that `reference` wrote for a model with another tokenizer.
+def same_rows(table: DomainTable, tokenizer: Any, others: DomainTable, other_tokenizer: Any) -> DomainTable:
+    """The rows of one domain under another tokenizer or template, split as the run's: a text's row has its part.
+
+    Args:
+        table: one domain of the run, with its held-out rows.
+        tokenizer: the run's.
+        others: rows of the same files under the other tokenizer.
+        other_tokenizer: their tokenizer.
+
+    Returns:
+        ``others`` with the run's held-out rows held out, and all that the run does not train on left out.
 
     Raises:
-        VersaTuneError: some of the texts are not among the rows.
+        VersaTuneError: some of the held-out texts are not among the rows, or none of the others is.
     """
-    texts: dict[str, list[str]] = read_json(path, TEXTS_KIND, SCHEMA)["texts"]
-    chosen, problems = {}, []
-    for domain in table.domains:
-        wanted = set(texts[domain.name])
-        rows = np.arange(domain.first, domain.first + domain.size)
-        found = [row for row, text in zip(rows, table.texts(rows, tokenizer), strict=True) if text_key(text) in wanted]
-        keys = {text_key(text) for text in table.texts(np.array(found, dtype=np.int64), tokenizer)} if found else set()
-        if wanted - keys:
-            problems.append(
-                f"domain {domain.name!r}: {len(wanted - keys)} of {len(wanted)} held-out rows do not occur with this "
-                "model's tokenizer and template (too long, or written differently); use a reference model with the "
-                "same chat template, or a larger `sequence_len`"
-            )
-        chosen[domain.name] = np.array(found, dtype=np.int64)
-    if problems:
-        raise VersaTuneError.collected("the reference model cannot be measured on the run's held-out rows", problems)
-    return table.with_heldout(chosen)
+    (name,) = table.names
+    held = _keys(table, table.heldout_rows(name), tokenizer)
+    trained = set(_keys(table, table.training_rows(name), tokenizer))
+    keys = _keys(others, np.arange(others.domains[0].size), other_tokenizer)
+    wanted = set(held)
+    found = np.array([row for row, key in enumerate(keys) if key in wanted], dtype=np.int64)
+    lacking = len(wanted - {keys[row] for row in found})
+    told = (
+        "with this model's tokenizer and template (too long, or written differently); use a reference model with the "
+    )
+    remedy = "same chat template, or a larger `sequence_len`"
+    if lacking:
+        raise VersaTuneError(f"domain {name!r}: {lacking} of {len(wanted)} held-out rows do not occur {told}{remedy}")
+    excluded = np.array([row for row, key in enumerate(keys) if key not in trained], dtype=np.int64)
+    if len(np.union1d(found, excluded)) == len(keys):
+        raise VersaTuneError(f"domain {name!r}: none of the rows that the run trains on occurs {told}{remedy}")
+    return others.with_heldout({name: found}, excluded)
+
+
+def _keys(table: DomainTable, rows: Any, tokenizer: Any) -> list[bytes]:
+    return [hashlib.sha256(text_key(text).encode()).digest() for text in table.texts(rows, tokenizer)]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,15 @@ from versatune_plugin.config import section_of
 from versatune_plugin.domains import DomainTable
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.knowledge.base_model import weights_identity
-from versatune_plugin.reference.file import KIND, SCHEMA, TEXTS_KIND, heldout_digest, text_key
+from versatune_plugin.loading import load_rows
+from versatune_plugin.reference.file import KIND, SCHEMA, heldout_digest, same_rows
 from versatune_plugin.reporting.record import read_record
 
 PART_KIND = "versatune.reference_part"
+PARTS_KIND = "versatune.reference_parts"
+INDEX_FILE = "index.json"
 DEFAULT_EPOCHS = 3
 DEFAULT_OUT = Path("reference.json")
-# Of the user's run, not of a small model's on one domain.
-DROPPED = (
-    "max_steps", "saves_per_epoch", "save_steps", "evals_per_epoch", "eval_steps", "val_set_size", "test_datasets",
-    "resume_from_checkpoint", "auto_resume_from_checkpoints", "hub_model_id", "load_best_model_at_end",
-    "early_stopping_patience", "use_wandb", "wandb_project", "use_mlflow", "use_comet", "use_tensorboard",
-)  # fmt: skip
-OF_THE_MODEL = ("base_model_config", "tokenizer_config", "tokenizer_type", "model_type", "revision_of_model")
 
 
 def measure_references(
@@ -58,8 +55,8 @@ def measure_references(
     """
     from axolotl.cli.config import load_cfg
     from axolotl.loaders import load_tokenizer
-    from axolotl.utils.dict import DictDefault
 
+    from versatune_plugin.host.reference_run import loss_settings
     from versatune_plugin.training.outline import outline_run
 
     raw = yaml.safe_load(config_path.read_text(encoding="utf-8"))
@@ -73,76 +70,109 @@ def measure_references(
     outline, table = outline_run(cfg, section)
     if outline.measuring.heldout == 0:
         raise VersaTuneError("`versatune.heldout` is 0, so there is nothing to measure; set it to 16 or more")
-    parts = file.with_name(f"{file.stem}.parts")
-    reference_model = model or str(raw["base_model"])
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    settings, dropped = loss_settings(raw, model)
+    if dropped:
+        console.print(f"of the run's plugins, reference runs leave out {', '.join(dropped)}")
     made_under = {
-        "model": reference_model,
-        "weights": weights_identity(reference_model, cfg.revision_of_model if model is None else None),
+        "model": settings["base_model"],
+        "weights": weights_identity(settings["base_model"], settings.get("revision_of_model")),
         "epochs": epochs,
         "seed": outline.seed,
         "heldout": outline.measuring.heldout,
         "digests": {name: heldout_digest(table, name, tokenizer) for name in table.names},
         "content": {domain.name: domain.digest for domain in table.domains},
-        "learning_rate": str(raw.get("learning_rate")),
+        "settings": json.loads(json.dumps(settings, default=str)),
         "batch_size": outline.batch_size,
     }
-    console = Console(highlight=False)
+    section_of_reference = {"mixture": "uniform", "heldout": outline.measuring.heldout}
+    settings |= {"versatune": section_of_reference | {"updates_per_epoch": 1, "floor": 0.0}, "num_epochs": epochs}
 
-    def measure(name: str) -> dict[str, Any]:
-        part, work = parts / f"{name}.json", parts / f"{name}.run"
+    def measure(name: str, parts: Path) -> tuple[dict[str, Any], bool]:
+        number = table.names.index(name)
+        part, work = parts / f"{number}.json", parts / f"{number}.run"
         if part.exists():
-            return _reuse(part, made_under)
+            return _reuse(part, made_under), True
         shutil.rmtree(work, ignore_errors=True)
-        own = _single_domain(raw, section.dataset_domains, name, outline.measuring.heldout, epochs, work)
-        if model is not None:
-            own = {key: value for key, value in own.items() if key not in OF_THE_MODEL} | {"base_model": model}
-            own["versatune"]["heldout_file"] = str(_write_texts(parts / f"{name}.texts.json", name, table, tokenizer))
-        found = _fine_tune(load_cfg(DictDefault(own)), name, table, tokenizer) | {"made_under": made_under}
+        own = [entry for entry, label in zip(raw["datasets"], section.dataset_domains, strict=True) if label == name]
+        run = settings | {"datasets": [{**entry, "domain": name} for entry in own], "output_dir": str(work)}
+        given = (table.only(name), tokenizer, model is None)
+        found = _fine_tune(run, *given) | {"domain": name, "made_under": made_under}
         write_json(part, {"kind": PART_KIND, "schema": SCHEMA, **found})
         shutil.rmtree(work)
-        return found
+        return found, False
 
     try:
         with FileLock(file.with_name(f".{file.name}.lock"), timeout=0):
             payload = _finished(file, made_under)
+            parts = _parts_folder(file, table.names, finished=payload is not None)
             if payload is None:
                 measured = {}
                 for name in table.names:
-                    known = " (already measured)" if (parts / f"{name}.json").exists() else ""
-                    measured[name] = measure(name)
+                    measured[name], known = measure(name, parts)
                     lowest = min(measured[name]["epochs"])
-                    console.print(f"reference loss of {name}: {lowest:.4f} nats per token{known}")
+                    told = " (already measured)" if known else ""
+                    console.print(f"reference loss of {name}: {lowest:.4f} nats per token{told}")
                 payload = _payload(measured, made_under)
                 write_json(file, payload)
             # A kill may come in the middle of this; the file is there by then.
-            shutil.rmtree(parts, ignore_errors=True)
+            if (parts / INDEX_FILE).is_file():
+                shutil.rmtree(parts, ignore_errors=True)
     except Timeout as error:
         raise VersaTuneError(f"{file}: another process is making it; wait for it, or choose another --out") from error
     console.print(f"reference losses are in {file}")
     return payload
 
 
-def _single_domain(
-    raw: Mapping[str, Any], labels: list[str], name: str, heldout: int, epochs: int, work: Path
-) -> dict[str, Any]:
-    own = {key: value for key, value in raw.items() if key not in DROPPED}
-    own["datasets"] = [
-        {**entry, "domain": name} for entry, label in zip(raw["datasets"], labels, strict=True) if label == name
-    ]
-    own |= {"num_epochs": epochs, "output_dir": str(work), "save_strategy": "no", "eval_strategy": "no"}
-    own["versatune"] = {"mixture": "uniform", "heldout": heldout, "updates_per_epoch": 1, "floor": 0.0}
-    return own
+def _parts_folder(file: Path, names: Sequence[str], finished: bool) -> Path:
+    """The folder of what is measured so far, whose index names the domain of each number; made if it is needed.
+
+    Raises:
+        VersaTuneError: it is there and not ours, or of other domains.
+    """
+    parts = file.with_name(f"{file.stem}.parts")
+    index = parts / INDEX_FILE
+    if finished and not parts.exists():
+        return parts
+    if index.is_file():
+        of = read_json(index, PARTS_KIND, SCHEMA).get("domains")
+        if of != list(names):
+            raise VersaTuneError(
+                f"{parts} holds measurements for the domains {of}, not for {list(names)}; remove it to measure anew, "
+                "or choose another --out"
+            )
+    elif parts.exists() and (not parts.is_dir() or any(parts.iterdir())):
+        raise VersaTuneError(
+            f"{parts} is where unfinished measurements are kept, but what is there was not made by versatune: move it "
+            "away, or choose another --out"
+        )
+    else:
+        write_json(index, {"kind": PARTS_KIND, "schema": SCHEMA, "domains": list(names)})
+    return parts
 
 
-def _fine_tune(cfg: Any, name: str, table: DomainTable, tokenizer: Any) -> dict[str, Any]:
-    """One ordinary Axolotl run of one domain; its record holds the held-out loss after each epoch."""
+def _fine_tune(settings: Mapping[str, Any], table: DomainTable, tokenizer: Any, same: bool) -> dict[str, Any]:
+    """One ordinary Axolotl run of one domain; its record holds the held-out loss after each epoch.
+
+    Args:
+        settings: an Axolotl configuration as it would stand in a YAML.
+        table: the domain, with the rows that the configured run holds out.
+        tokenizer: the configured run's.
+        same: the reference model is the run's own, so its rows are the very same.
+    """
     from axolotl.cli.args import TrainerCliArgs
     from axolotl.cli.train import do_train
-    from axolotl.integrations.base import PluginManager
     from axolotl.loaders import load_tokenizer
 
-    from versatune_plugin.plugin import VersaTunePlugin
+    from versatune_plugin.host.reference_run import load_alone
 
+    (name,) = table.names
+    cfg, plugin = load_alone(settings)
+    own_tokenizer = load_tokenizer(cfg)
+    plugin.given = table
+    if not same:
+        rows = load_rows(cfg, section_of(cfg).dataset_domains)
+        plugin.given = same_rows(table, tokenizer, rows, own_tokenizer)
     try:
         do_train(cfg, TrainerCliArgs())
     except (OSError, SafetensorError) as error:
@@ -150,13 +180,6 @@ def _fine_tune(cfg: Any, name: str, table: DomainTable, tokenizer: Any) -> dict[
             f"domain {name!r}: its run cannot write to {cfg.output_dir} ({error}; {free_space(Path(cfg.output_dir))}). "
             "The domains before it are kept: free space there, or make it writable, and run the same command again"
         ) from error
-    own_tokenizer = load_tokenizer(cfg)
-    plugin = next(p for p in PluginManager.get_instance().plugins.values() if isinstance(p, VersaTunePlugin))
-    if heldout_digest(plugin.live.table, name, own_tokenizer) != heldout_digest(table, name, tokenizer):
-        raise VersaTuneError(
-            f"domain {name!r}: the reference run held out other rows than the configured run would; "
-            "remove `dataset_prepared_path` if the data were edited since, and run this again"
-        )
     # The weights of a single domain cannot move: its updates, one at each epoch's end but the last, only measure.
     lines = [
         line for line in read_record(Path(cfg.output_dir)) if line["kind"] in ("update", "measure") and line["step"]
@@ -168,24 +191,24 @@ def _fine_tune(cfg: Any, name: str, table: DomainTable, tokenizer: Any) -> dict[
     }
 
 
-def _write_texts(path: Path, name: str, table: DomainTable, tokenizer: Any) -> Path:
-    keys = [text_key(text) for text in table.texts(table.heldout_rows(name), tokenizer)]
-    write_json(path, {"kind": TEXTS_KIND, "schema": SCHEMA, "texts": {name: keys}})
-    return path
-
-
 def _finished(file: Path, made_under: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The file as it is, if it is complete and was made under these very settings; any other is made anew."""
-    try:
-        payload = read_json(file, KIND, SCHEMA)
-    except VersaTuneError:
+    """The file as it is, if it was made under these very settings; one of other settings is made anew.
+
+    Raises:
+        VersaTuneError: what is there is no reference file.
+    """
+    if not file.exists():
         return None
+    payload = read_json(file, KIND, SCHEMA)
     return payload if payload.get("made_under") == made_under else None
 
 
 def _reuse(part: Path, made_under: Mapping[str, Any]) -> dict[str, Any]:
     found = read_json(part, PART_KIND, SCHEMA)
-    changed = [key for key, value in made_under.items() if found["made_under"].get(key) != value]
+    before = found["made_under"]
+    changed = [key for key, value in made_under.items() if key != "settings" and before.get(key) != value]
+    kept, wanted = before.get("settings") or {}, made_under["settings"]
+    changed += [key for key in sorted({*kept, *wanted}) if kept.get(key) != wanted.get(key)]
     if changed:
         raise VersaTuneError(
             f"{part} was measured under another {', '.join(changed)}; remove {part.parent} to measure anew, or undo "

@@ -9,21 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from axolotl.loaders import load_tokenizer
 
 from versatune_plugin.config import Section
-from versatune_plugin.domains import DomainTable, load_rows
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.domains import DomainTable
+from versatune_plugin.loading import DEFAULT_SEED, load_rows
 from versatune_plugin.mixture.budget import Measuring, measuring
 from versatune_plugin.mixture.contract import Policy, Start
 from versatune_plugin.mixture.registry import POLICIES
 from versatune_plugin.mixture.stages import SettledStage, settle, whole_batches
 from versatune_plugin.mixture.weights import Vector, admissible, normalised
-from versatune_plugin.reference.file import heldout_of, hold_out_texts
+from versatune_plugin.reference.file import heldout_of
 from versatune_plugin.sampling.batch_plan import Pool
 from versatune_plugin.sampling.packing import usual_fill
-
-DEFAULT_SEED = 42
 
 
 @dataclass(frozen=True)
@@ -104,17 +101,18 @@ class Outline:
         return np.asarray(shares * self.steps_per_epoch / (shares / self.rows_per_batch).sum())
 
 
-def outline_run(cfg: Any, section: Section) -> tuple[Outline, DomainTable]:
+def outline_run(cfg: Any, section: Section, given: DomainTable | None = None) -> tuple[Outline, DomainTable]:
     """Load the rows, settle the steps and hold rows out.
 
     Args:
         cfg: Axolotl's validated and normalised configuration.
         section: the section ``versatune:``.
+        given: rows that were loaded before, of which as many as ``section.heldout`` are held out already.
 
     Raises:
         VersaTuneError: a domain has too few rows.
     """
-    rows = load_rows(cfg, section.dataset_domains)
+    rows = load_rows(cfg, section.dataset_domains) if given is None else given
     split = Split(cfg.micro_batch_size, cfg.gradient_accumulation_steps, cfg.world_size)
     seed = cfg.seed if cfg.seed is not None else DEFAULT_SEED
     wanted = section.heldout
@@ -128,10 +126,7 @@ def outline_run(cfg: Any, section: Section) -> tuple[Outline, DomainTable]:
         sizes = [max(domain.size - (held or 0), 1) for domain in rows.domains]
         guess = _measuring(section, _length(cfg, section, rows.names, sizes, per_batch), wanted)
         held = guess.heldout
-    if section.heldout_file is not None:
-        table = hold_out_texts(rows, section.heldout_file, load_tokenizer(cfg))
-    else:
-        table = rows.hold_out(guess.heldout, seed)
+    table = rows.hold_out(guess.heldout, seed) if given is None else given
     length = _length(cfg, section, table.names, table.training_sizes.tolist(), per_batch)
     settled = _measuring(section, length, guess.heldout)
     settled = replace(settled, chosen=tuple(sorted({*guess.chosen, *settled.chosen})))
@@ -152,7 +147,6 @@ def _rows_per_batch(cfg: Any, table: DomainTable, batch_size: int, seed: int) ->
     """About how many rows of each domain alone would make a global batch, shape (k,)."""
     if not cfg.sample_packing:
         return np.full(len(table.domains), float(batch_size))
-    check_learnable(table)
     fill = usual_fill(table.row_tokens(), batch_size, cfg.sequence_len, seed)
     return np.asarray(batch_size * cfg.sequence_len * fill / table.mean_lengths())
 
@@ -176,7 +170,10 @@ def _length(cfg: Any, section: Section, domains: Sequence[str], sizes: Sequence[
         return _Length(total_steps, total_steps, stages, mean)
     samples = section.samples_per_epoch
     steps_per_epoch = whole_batches(samples / mean if samples else batches)
-    return _Length(steps_per_epoch, cfg.max_steps or math.ceil(cfg.num_epochs * steps_per_epoch), (), mean)
+    # As Transformers reads them: a number of steps that is not positive means no limit.
+    limited = cfg.max_steps is not None and cfg.max_steps > 0
+    total_steps = cfg.max_steps if limited else math.ceil(cfg.num_epochs * steps_per_epoch)
+    return _Length(steps_per_epoch, total_steps, (), mean)
 
 
 def _measuring(section: Section, length: _Length, heldout: int | None) -> Measuring:
@@ -234,23 +231,24 @@ def make_policy(section: Section, outline: Outline, table: DomainTable, prior: V
     return POLICIES[section.mixture](section.policy_options, start)
 
 
+def planned_weights(section: Section, outline: Outline, table: DomainTable, prior: Vector) -> Vector:
+    """The mean weights of the first epoch, shape (k,), as far as they are known beforehand.
+
+    They are where nothing is measured; otherwise those of the start stand for all.
+    """
+    policy = make_policy(section, outline, table, prior)
+    weights = within_bounds(section, policy, policy.initial_weights())
+    if section.traits.updates or outline.stages or not section.traits.moves:
+        return weights
+    steps = min(outline.steps_per_epoch, outline.total_steps)
+    total = np.zeros(len(weights))
+    for step in range(steps):
+        turned = policy.turn(step)
+        weights = weights if turned is None else within_bounds(section, policy, turned)
+        total += weights
+    return total / steps
+
+
 def within_bounds(section: Section, policy: Policy, weights: Vector) -> Vector:
     """What a policy proposed, shape (k,), as a mixture: within floor and cap, unless it means its weights exactly."""
     return weights / weights.sum() if policy.exact else admissible(weights, section.floor, section.cap)
-
-
-def check_learnable(table: DomainTable) -> None:
-    """Refuse a domain in which there is no token to learn.
-
-    Raises:
-        VersaTuneError: naming the domains.
-    """
-    silent = [name for name, mean in zip(table.names, table.mean_supervised(), strict=True) if mean == 0]
-    if silent:
-        raise VersaTuneError.collected(
-            "there is nothing to learn",
-            [
-                f"domain {name!r}: no row has a token that the loss is taken over; look at its `type:`"
-                for name in silent
-            ],
-        )

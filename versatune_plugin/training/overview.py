@@ -9,12 +9,14 @@ from rich.console import Console
 from rich.table import Table
 
 from versatune_plugin.config import Section
-from versatune_plugin.domains import DomainTable
+from versatune_plugin.domains import Domain, DomainTable
 from versatune_plugin.mixture.registry import POLICIES
 from versatune_plugin.mixture.weights import Vector
 from versatune_plugin.training.outline import Outline
 
 WIDTH = 140
+# A domain whose part of a batch is under this part of its weight is as good as absent.
+LEAST_ROOM = 0.1
 
 
 def planned_passes(section: Section, outline: Outline, table: DomainTable, weights: Vector) -> Vector:
@@ -29,6 +31,7 @@ def show_outline(
     table: DomainTable,
     prior: Vector,
     weights: Vector,
+    planned: Vector,
     also: Sequence[str] = (),
 ) -> None:
     """Print what the run will do: domains, stages, updates and what measuring costs.
@@ -39,10 +42,12 @@ def show_outline(
         table: the domains.
         prior: shape (k,).
         weights: shape (k,), of the first batch.
+        planned: shape (k,), on average over the first epoch, as far as they are known.
         also: warnings beside those of the outline.
     """
-    console = Console(width=WIDTH, highlight=False)
-    passes = planned_passes(section, outline, table, weights)
+    # A domain's name may look like markup.
+    console = Console(width=WIDTH, highlight=False, markup=False)
+    passes = planned_passes(section, outline, table, planned)
     console.print(_domains(section, outline, table, prior, weights, passes))
     if outline.stages:
         console.print(_stages(outline, table))
@@ -55,14 +60,16 @@ def show_outline(
         _movement(section, outline),
         f"measuring {settled.heldout} held-out rows a domain costs about {settled.cost:.1%} of training compute"
         + (chosen if settled.chosen else ""),
-        "left out: rows that repeat a held-out row word for word",
+        *_left_out(table),
     ):
         console.print(f"  {line}")
-    for warning in [*outline_warnings(section, outline, passes, table), *also]:
+    for warning in [*outline_warnings(section, outline, passes, table, weights), *also]:
         console.print(f"  warning: {warning}", style="yellow")
 
 
-def outline_warnings(section: Section, outline: Outline, passes: Vector, table: DomainTable) -> list[str]:
+def outline_warnings(
+    section: Section, outline: Outline, passes: Vector, table: DomainTable, weights: Vector
+) -> list[str]:
     """What a user should think about before this run is started, one sentence each."""
     settled = outline.measuring
     warnings = []
@@ -76,6 +83,7 @@ def outline_warnings(section: Section, outline: Outline, passes: Vector, table: 
             f"the weights move {settled.updates} time(s) in {outline.total_steps} steps: set `update_steps` lower, or "
             "raise `measure_budget`"
         )
+    warnings += _crowded_out(section, outline, table, weights)
     epochs = outline.total_steps / outline.steps_per_epoch
     for domain, each in zip(table.domains, passes, strict=True):
         if not outline.stages and section.max_passes is not None and each * epochs > section.max_passes:
@@ -86,12 +94,31 @@ def outline_warnings(section: Section, outline: Outline, passes: Vector, table: 
     return warnings
 
 
+def _crowded_out(section: Section, outline: Outline, table: DomainTable, weights: Vector) -> list[str]:
+    """A warning of domains that get far less of a batch than their share of tokens suggests."""
+    if section.unit != "tokens" or outline.stages:
+        return []
+    room = np.ones(len(weights)) if outline.bin_tokens is None else table.mean_lengths()
+    taken = weights / table.mean_supervised() * room
+    taken = taken / taken.sum()
+    most = int(np.argmax(taken / np.maximum(weights, 1e-12)))
+    small = [index for index in range(len(weights)) if 0 < taken[index] < LEAST_ROOM * weights[index]]
+    if not small:
+        return []
+    names = ", ".join(repr(table.names[index]) for index in small)
+    return [
+        f"a row of {table.names[most]!r} has {table.mean_supervised()[most]:.1f} tokens to learn on average, so its "
+        f"share of {weights[most]:.1%} of the tokens takes {taken[most]:.1%} of every batch, and hardly any row of "
+        f"{names} is drawn: give it a smaller weight, or use `unit: samples`"
+    ]
+
+
 def _domains(
     section: Section, outline: Outline, table: DomainTable, prior: Vector, weights: Vector, passes: Vector
 ) -> Table:
     shown = _table(
         f"VersaTune is active: mixture {section.mixture!r}, {len(table.domains)} domains",
-        ["domain", "training rows", "held out", "left out", "prior", "weight at start"],
+        ["domain", "training rows", "held out", "validation", "left out", "prior", "weight at start"],
     )
     if not outline.stages:
         shown.add_column("samples per epoch", justify="right")
@@ -101,7 +128,8 @@ def _domains(
             domain.name,
             f"{domain.training_size:,}",
             f"{len(domain.heldout):,}",
-            f"{len(domain.duplicates):,}",
+            f"{domain.left_out.validation:,}",
+            f"{sum(_reasons(domain).values()):,}",
             f"{prior[index]:.4f}",
             f"{weights[index]:.4f}",
         ]
@@ -109,6 +137,27 @@ def _domains(
             cells += [f"{passes[index] * domain.training_size:,.0f}", f"{passes[index]:.2f}"]
         shown.add_row(*cells)
     return shown
+
+
+def _reasons(domain: Domain) -> dict[str, int]:
+    """How many rows of its files a domain neither trains nor measures on, and why."""
+    out = domain.left_out
+    return {
+        "repeat a held-out or validation row of some domain word for word": len(domain.duplicates),
+        "have no token to learn": out.without_labels,
+        "repeat another row (dataset_exact_deduplication)": out.repeats,
+        "are of other shards (dataset_shard_num)": out.other_shards,
+    }
+
+
+def _left_out(table: DomainTable) -> list[str]:
+    lines = []
+    for reason in _reasons(table.domains[0]):
+        counts = {domain.name: _reasons(domain)[reason] for domain in table.domains}
+        if any(counts.values()):
+            told = ", ".join(f"{count:,} of {name}" for name, count in counts.items() if count)
+            lines.append(f"left out: rows that {reason}: {told}")
+    return lines or ["left out: nothing"]
 
 
 def _stages(outline: Outline, table: DomainTable) -> Table:

@@ -9,26 +9,29 @@ from axolotl.loaders import load_tokenizer
 from axolotl.utils.distributed import is_main_process
 
 from versatune_plugin.config import HEADING, Section, section_of
+from versatune_plugin.domains import DomainTable
 from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.host.conflicts import check_other_plugins
 from versatune_plugin.reference.file import read_reference_losses
 from versatune_plugin.training.checkpoint import saving_warnings
 from versatune_plugin.training.live import LiveMixture
-from versatune_plugin.training.outline import (
-    check_learnable,
-    outline_run,
-    read_prior,
-)
+from versatune_plugin.training.outline import outline_run, planned_weights, read_prior
 from versatune_plugin.training.overview import show_outline
 
 
-def start_run(cfg: Any, section: Section) -> LiveMixture:
+def start_run(cfg: Any, section: Section, given: DomainTable | None = None) -> LiveMixture:
     """Load, settle, check and show; nothing is trained yet.
+
+    Args:
+        cfg: Axolotl's validated and normalised configuration.
+        section: the section ``versatune:``.
+        given: as for `outline_run`.
 
     Raises:
         VersaTuneError: data, knowledge file and reference file with all that is wrong with them.
     """
-    outline, table = outline_run(cfg, section)
-    check_learnable(table)
+    check_other_plugins(cfg, staged=bool(section.staged))
+    outline, table = outline_run(cfg, section, given)
     problems, prior, reference = [], None, None
     try:
         prior = read_prior(section, table)
@@ -43,7 +46,8 @@ def start_run(cfg: Any, section: Section) -> LiveMixture:
         raise VersaTuneError.collected(HEADING, problems)
     live = LiveMixture(section, outline, table, prior, reference, Path(cfg.output_dir))
     if is_main_process():
-        show_outline(section, outline, table, prior, live.schedule.weights_at(0), saving_warnings(cfg))
+        planned = planned_weights(section, outline, table, prior)
+        show_outline(section, outline, table, prior, live.schedule.weights_at(0), planned, saving_warnings(cfg))
     return live
 
 
