@@ -15,6 +15,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
 
+from versatune_plugin.domains import IGNORED_LABEL
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.sampling.ahead import CollatedAhead
 from versatune_plugin.sampling.packed_rows import PackedRows
@@ -29,7 +30,8 @@ class VersaTuneTrainer(AxolotlTrainer):
     """Draws its batches from a `LiveMixture`; everything else is Axolotl's."""
 
     live: LiveMixture
-    _step_loss: torch.Tensor | None = None
+    # Nats and supervised tokens of the micro-batches of this optimizer step.
+    _step_nats: torch.Tensor | None = None
 
     def attach(self, live: LiveMixture) -> None:
         """Take the mixture that decides the batches, before training starts.
@@ -91,21 +93,35 @@ class VersaTuneTrainer(AxolotlTrainer):
         """
         return ([], None) if self.live.over(self.state.global_step) else super().get_batch_samples(*args, **kwargs)
 
-    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """A micro-batch; its loss is kept where the mixture learns from it."""
-        loss: torch.Tensor = super().training_step(*args, **kwargs)
-        if self.live.needs_batch_loss:
-            self._step_loss = loss if self._step_loss is None else self._step_loss + loss
-        return loss
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """The host's loss of a micro-batch; what it says of the batch is kept where the mixture learns from it."""
+        if not (model.training and self.live.needs_batch_loss):
+            return super().compute_loss(model, inputs, *args, **kwargs)
+        # The loss of the last token's place is that of no label; some collators have moved the labels already.
+        labels = inputs["shift_labels"] if "shift_labels" in inputs else inputs["labels"][..., 1:]
+        tokens = (labels != IGNORED_LABEL).sum()
+        given = super().compute_loss(model, inputs, *args, **kwargs)
+        loss = (given[0] if isinstance(given, tuple) else given).detach().double()
+        # The host's loss is a mean over the micro-batch, or the micro-batch's part of a mean over several of them.
+        over = kwargs.get("num_items_in_batch") if self.model_accepts_loss_kwargs else None
+        scale = self.accelerator.num_processes if over is not None and self.args.average_tokens_across_devices else 1
+        nats = torch.where(tokens > 0, loss * (tokens if over is None else over) / scale, 0.0)
+        kept = torch.stack([nats, tokens.double()])
+        self._step_nats = kept if self._step_nats is None else self._step_nats + kept
+        return given
 
     def take_step_loss(self) -> float | None:
-        """The loss of the optimizer step just done, in nats per token over the global batch; None if it is not kept."""
-        if self._step_loss is None:
+        """The loss of the optimizer step just done, in nats per token over the global batch; None if it is not kept.
+
+        All nats over all tokens, however the batch was split; the host logs the mean of the micro-batches' means.
+        """
+        if self._step_nats is None:
             return None
-        loss, self._step_loss = self._step_loss.double(), None
+        kept, self._step_nats = self._step_nats, None
         if self.args.world_size > 1:
-            torch.distributed.all_reduce(loss)
-        return float(loss) / self.args.world_size
+            torch.distributed.all_reduce(kept)
+        nats, tokens = kept.tolist()
+        return float(nats / max(tokens, 1.0))
 
     def forget_optimizer_state(self) -> None:
         """Make the optimizer what it was before its first step; learning rates follow the scheduler."""
