@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from pathlib import Path
 
+from versatune_plugin.host.conflicts import host_conflicts
 from versatune_plugin.host.run_settings import KIND_OF, KINDS
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_every_key_of_the_host_is_of_one_kind() -> None:
@@ -15,3 +20,17 @@ def test_every_key_of_the_host_is_of_one_kind() -> None:
     assert [
         name for name, times in Counter(name for names in KINDS.values() for name in names).items() if times > 1
     ] == []
+
+
+def test_every_option_about_the_whole_data_set_has_a_meaning() -> None:
+    """docs/data.md says what each means with domains and which test shows it; what it calls refused is refused."""
+    rows = [line.split("|")[1:4] for line in (ROOT / "docs" / "data.md").read_text().splitlines() if line[:3] == "| `"]
+    documented = {name: meaning for names, meaning, _ in rows for name in re.findall("`([a-z_]+)`", names)}
+    assert sorted(documented) == sorted(KINDS["whole data set"])
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    for names, _, test in rows:
+        assert f"def {test.strip().strip('`')}(" in tests, names
+    for name, meaning in documented.items():
+        if meaning.strip() == "refused":
+            said = host_conflicts({name: 8})
+            assert name == "label_balance_window_optim_steps" or any(one.startswith(f"{name}: 8") for one in said), name

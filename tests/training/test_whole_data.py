@@ -145,6 +145,22 @@ def test_packing_with_a_validation_split_and_a_small_domain_trains(
     assert "eval_sample_packing: false" in few.output
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_validation_sets_are_loaded_once(axolotl: Axolotl, tiny: Tiny, tmp_path: Path, packed: bool) -> None:
+    tests = write_rows(tmp_path / "tests", {"law": 14}, seed=3)["law"]
+    entry = {"path": str(tests), "ds_type": "json", "type": "alpaca", "split": "train"}
+    changes: dict[str, Any] = {"test_datasets": [entry], "eval_strategy": "steps", "eval_steps": 2, "max_steps": 2}
+    changes |= {"sample_packing": packed, "eval_sample_packing": False, "eval_batch_size": 1, "sequence_len": 512}
+    cfg = tiny.config(tmp_path / "out", versatune={"mixture": "uniform", "heldout": 4}, **changes)
+    cfg["dataset_prepared_path"] = str(tmp_path / "prepared")
+    run = axolotl.train(cfg)
+    assert run.status == 0, run.output
+    # A progress bar over 14 batches of one row.
+    assert "14/14" in run.output
+    assert "eval_loss" in run.output
+    assert all(cells[2] == "0" for cells in table(run.output).values())
+
+
 def test_rows_with_nothing_to_learn_are_nowhere(axolotl: Axolotl, tiny: Tiny, tmp_path: Path) -> None:
     files = write_rows(tmp_path / "rows", {"law": 40, "medicine": 20})
     # Their answers lie beyond `sequence_len`.
