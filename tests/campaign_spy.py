@@ -16,7 +16,7 @@ MARK = r"Q[A-Z]\d{4}Q"
 class CampaignSpyPlugin(BasePlugin):
     """Appends to the file ``CAMPAIGN_SPY``, for every forward pass, its rows: mark and supervised tokens of each.
 
-    The phase is ``train``, ``evaluate`` (the trainer's own evaluation) or ``measure`` (any other pass without training).
+    The phase is ``train``, ``evaluate`` (the trainer's own evaluation) or ``measure`` (any other pass).
     """
 
     def post_trainer_create(self, cfg: Any, trainer: Any) -> None:
