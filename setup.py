@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
+from textwrap import indent
 
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 STARTUP_FILE = "versatune.pth"
+
+
+def waiting_class() -> str:
+    """The source of `VersaTuneWaits` without what only readers need, indented by four."""
+    module = Path(__file__).with_name("versatune_plugin") / "host" / "startup.py"
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    (found,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "VersaTuneWaits")
+    del found.body[0]  # the docstring
+    for node in ast.walk(found):
+        if isinstance(node, ast.FunctionDef):
+            node.returns = None
+            for argument in node.args.args:
+                argument.annotation = None
+    return indent(ast.unparse(found), "    ")
+
+
 # Python runs this whenever it starts, so it imports nothing: it waits for an import of one of the three modules that
 # versatune_plugin/host/startup.py patches, and leaves the rest to that. Whatever is wrong with the installation must
 # not reach the interpreter.
-STARTUP_CODE = """
+STARTUP_CODE = f"""
 try:
     import os, sys
-    def start():
-        from versatune_plugin.host import startup
-        startup.install()
-        return startup.FINDER
-    class VersaTuneWaits:
-        modules = ("axolotl.integrations.base", "axolotl.cli.config", "lm_eval.tasks")
-        @classmethod
-        def find_spec(cls, name, path=None, target=None):
-            if name in cls.modules:
-                try:
-                    sys.meta_path.remove(cls)
-                    return start().find_spec(name, path, target)
-                except Exception:
-                    pass
+{waiting_class()}
     if os.environ.get("VERSATUNE_STARTUP") != "0":
+        sys.meta_path.insert(0, VersaTuneWaits)
         if any(name in sys.modules for name in VersaTuneWaits.modules):
-            start()
-        else:
-            sys.meta_path.insert(0, VersaTuneWaits)
+            from versatune_plugin.host import startup
+            startup.install()
 except Exception:
     pass
 """

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.evaluation.runs import ROOT, evaluate
+from tests.evaluation.test_after_training import write_medicine
+from versatune_plugin.evaluation.score_files import read_runs
 from versatune_plugin.evaluation.scores import BENCHMARKS
 
 VERSION = "0.4.13"
@@ -42,3 +44,14 @@ def test_the_twelve_by_their_pattern_with_the_reference_as_the_answer(lm_eval: P
     # A standard error of our own takes its place there, too.
     errors = [gold.results[leaf]["vt_score_stderr,none"] for leaf in gold.leaves("legalbench")]
     assert {error for leaf, error in zip(gold.leaves("legalbench"), errors, strict=True) if gold.rows[leaf] > 1} == {0}
+
+
+@pytest.mark.slow
+def test_its_results_differ_from_the_installed_ones_by_their_version_alone(lm_eval: Path, tmp_path: Path) -> None:
+    rows = {"VERSATUNE_EVAL_DATA": str(write_medicine(tmp_path / "rows"))}
+    newer = rows | {"PYTHONPATH": os.pathsep.join([str(lm_eval), str(ROOT)])}
+    for name, env in (("installed", rows), ("newer", newer)):
+        evaluate("gold", tmp_path / name, tasks="versatune_medqa,versatune_medmcqa", env=env)
+    installed, other = read_runs([tmp_path / "installed", tmp_path / "newer"])
+    found = {(one.setting, one.value) for unlike in other.unlike(installed).values() for one in unlike}
+    assert found == {("lm_eval_version", f'"{VERSION}"')}

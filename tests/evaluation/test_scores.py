@@ -169,7 +169,7 @@ def test_relative_gains_by_hand() -> None:
 
 
 def test_the_command_writes_table_json_csv_and_picture(tmp_path: Path) -> None:
-    write_results(tmp_path / "versatune", all_at(0.5), unparsed=0.25)
+    write_results(tmp_path / "versatune", all_at(0.5), unparsed=0.25, limit=10)
     write_results(tmp_path / "uniform", all_at(0.4), limit=10)
     files = {kind: tmp_path / f"scores.{kind}" for kind in ("json", "csv", "png")}
     shown = scores(
@@ -177,7 +177,7 @@ def test_the_command_writes_table_json_csv_and_picture(tmp_path: Path) -> None:
         *("--json", files["json"], "--csv", files["csv"], "--radar", files["png"]),
     )
     assert shown.exit_code == 0, shown.output
-    assert "50.00 ± 1.00 (25.0)" in shown.output
+    assert "50.00 ± 1.00 (25.0)*" in shown.output
     assert "40.00 ± 1.00 (0.0)*" in shown.output
     assert "*: limited, or fewer rows than the test set" in shown.output
     assert "relative gain, mean of 1 model(s): +25.00" in shown.output
@@ -190,7 +190,7 @@ def test_the_command_writes_table_json_csv_and_picture(tmp_path: Path) -> None:
     law, gain, mean = rows["versatune", "domain:law"], rows["versatune", "gain"], rows["", "mean gain"]
     assert len(rows) == 2 * (12 + 6 + 1) + 2
     assert [float(law[column]) for column in ("percent", "stderr", "unparsed")] == pytest.approx([50, 0.5**0.5, 25])
-    assert [rows[model, "average"]["partial"] for model in ("versatune", "uniform")] == ["0", "1"]
+    assert [rows[model, "average"]["partial"] for model in ("versatune", "uniform")] == ["1", "1"]
     assert gain["over"] == "uniform"
     assert float(gain["percent"]) == float(mean["percent"]) == pytest.approx(25)
     assert float(gain["stderr"]) / 100 == pytest.approx(payload["relative_gains"][0]["stderr"], abs=1e-7)
@@ -204,6 +204,9 @@ def test_a_table_of_ours_is_read_again_with_all_that_it_says(tmp_path: Path) -> 
     runs = read_runs([tmp_path / "one", tmp_path / "two"])
     for run, again in zip(runs, read_runs([table]), strict=True):
         assert (run.name, list(run.benchmarks)) == (again.name, list(again.benchmarks))
+        assert {name: found.digest for name, found in again.settings.items()} == {
+            name: found.digest for name, found in run.settings.items()
+        }
         for name, score in run.benchmarks.items():
             assert asdict(again.benchmarks[name]) == pytest.approx(asdict(score), abs=1e-8)
 

@@ -7,26 +7,51 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.evaluation.scores import BENCHMARKS, DOMAINS, TEST_ROWS, Gain, Run, Score, mean_gain
+from versatune_plugin.evaluation.scores import (
+    BENCHMARKS,
+    DOMAINS,
+    TEST_ROWS,
+    Gain,
+    Run,
+    Score,
+    mean_gain,
+    references,
+    told,
+)
+from versatune_plugin.evaluation.settings import Difference, Settings, differences, grouped, read_model, read_settings
 
 PREFIX = "versatune_"
 # Means over rows; other benchmarks with sub-tasks are means over these.
 BY_ROWS = ("fineval", "mmlu_sci")
-COLUMNS = ("model", "figure", "over", "percent", "stderr", "unparsed", "partial")
+COLUMNS = ("model", "figure", "over", "percent", "stderr", "unparsed", "partial", "settings", "differs")
+# Those that a table of an earlier version has, too.
+NEEDED = frozenset(COLUMNS[:7])
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A result file: which model it is of, and how each of our benchmarks in it was measured."""
+
+    file: Path
+    model: Settings
+    settings: Mapping[str, Settings]
 
 
 def read_runs(paths: Iterable[Path]) -> list[Run]:
     """The runs in directories of lm-eval's results, in single result files, or in tables (``.csv``).
 
-    A directory is one run of one model: later files replace the benchmarks of earlier ones. A table is one that
-    `write_csv` wrote, or a plain one with a column ``model`` and one for each benchmark, in percent.
+    A directory is one run of one model, measured under the same settings: later files replace the benchmarks of
+    earlier ones. A table is one that `write_csv` wrote, or a plain one with a column ``model`` and one for each
+    benchmark, in percent, which does not say how they were measured.
 
     Raises:
-        VersaTuneError: nothing to read, something else, several models in a directory, or one name twice.
+        VersaTuneError: nothing to read, something else, several models or different settings in a directory, or one
+            name twice.
     """
     runs: list[Run] = []
     for path in paths:
@@ -45,11 +70,27 @@ def as_json(runs: Sequence[Run], gains: Sequence[Gain]) -> dict[str, Any]:
                 "average": _plain(run.average()),
                 "domains": {name: _plain(run.domain(name)) for name in DOMAINS},
                 "benchmarks": {name: _plain(run.benchmarks.get(name)) for name in BENCHMARKS},
+                "settings": {
+                    name: run.settings[name].digest if name in run.settings else None for name in run.benchmarks
+                },
             }
             for run in runs
         },
+        "different_settings": [
+            {"run": run.name, "reference": reference.name, "benchmark": name, **asdict(one)}
+            for run, unlike in zip(runs, references(runs), strict=True)
+            for name, reference in unlike.items()
+            for one in run.unlike(reference)[name]
+        ],
         "relative_gains": [
-            {"run": gain.run, "baseline": gain.baseline, "gain": gain.value, "stderr": gain.stderr} for gain in gains
+            {
+                "run": gain.run,
+                "baseline": gain.baseline,
+                "gain": gain.value,
+                "stderr": gain.stderr,
+                "settings_not_known": list(gain.unknown),
+            }
+            for gain in gains
         ],
         "mean_relative_gain": _gain(mean_gain(gains)) if gains else None,
     }
@@ -60,20 +101,37 @@ def write_csv(runs: Sequence[Run], gains: Sequence[Gain], path: Path) -> None:
 
     Columns: ``model``; ``figure`` (a benchmark, ``domain:NAME``, ``average``, ``gain``, ``mean gain``); ``over``, the
     baseline of a gain; ``percent``; ``stderr`` and ``unparsed``, in percent, empty where they are not known;
-    ``partial``, 1 where only a part of the test set was scored.
+    ``partial``, 1 where only a part of the test set was scored; ``settings``, a digest of how a benchmark was measured,
+    empty where that is not known; ``differs``, what was set differently than in the first run that has the benchmark,
+    or for a mean, the benchmarks of which this is so.
     """
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
-        for run in runs:
+        for run, unlike in zip(runs, references(runs), strict=True):
             for figure, score in _figures(run):
                 shown = [_percent(score.value), _percent(score.stderr), _percent(score.unparsed), int(score.limited)]
-                writer.writerow([run.name, figure, "", *shown])
+                measured = [
+                    run.settings[figure].digest if figure in run.settings else "",
+                    _differs(run, unlike, figure),
+                ]
+                writer.writerow([run.name, figure, "", *shown, *measured])
         for gain in gains:
-            writer.writerow([gain.run, "gain", gain.baseline, _percent(gain.value), _percent(gain.stderr), "", ""])
+            figures = [_percent(gain.value), _percent(gain.stderr), "", "", ""]
+            unknown = f"the settings of {' and '.join(gain.unknown)} are not known" if gain.unknown else ""
+            writer.writerow([gain.run, "gain", gain.baseline, *figures, unknown])
         if gains:
             mean = mean_gain(gains)
-            writer.writerow(["", "mean gain", "", _percent(mean.value), _percent(mean.stderr), "", ""])
+            writer.writerow(["", "mean gain", "", _percent(mean.value), _percent(mean.stderr), "", "", "", ""])
+
+
+def _differs(run: Run, unlike: Mapping[str, Run], figure: str) -> str:
+    """What a table says of a figure's settings; `unlike` is of `references`."""
+    if figure in unlike:
+        reference = unlike[figure]
+        return "; ".join(told({figure: run.unlike(reference)[figure]}, reference.name))
+    members = DOMAINS.get(figure.removeprefix("domain:"), BENCHMARKS if figure == "average" else ())
+    return ", ".join(name for name in members if name in unlike)
 
 
 def _figures(run: Run) -> Iterator[tuple[str, Score]]:
@@ -110,26 +168,56 @@ def _read_results(path: Path) -> Run:
         raise VersaTuneError(f"{path}: no results of lm-eval; run it with `--output_path {path}`")
     run = Run(path.name if path.is_dir() else path.stem)
     models: dict[str, list[Path]] = {}
+    measured: list[Measured] = []
     for file in files:
         try:
             payload = json.loads(file.read_text(encoding="utf-8"))
             results, members = payload["results"], payload["group_subtasks"]
             limit = payload["config"]["limit"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            found = [name for name in BENCHMARKS if PREFIX + name in results]
+            leaves = {name: members.get(PREFIX + name) or [] for name in found}
+            settings = {name: read_settings(payload, PREFIX + name, leaves[name] or [PREFIX + name]) for name in found}
+            measured.append(Measured(file, read_model(payload), settings))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise VersaTuneError(f"{file}: not a result file of lm-eval ({type(error).__name__}: {error})") from error
         models.setdefault(str(payload.get("model_name") or "without a name"), []).append(file)
-        for name in BENCHMARKS:
-            if PREFIX + name in results:
-                leaves = members.get(PREFIX + name) or []
-                parts = [] if name in BY_ROWS else [results[leaf] for leaf in leaves]
-                rows = _rows(payload.get("n-samples", {}), leaves or [PREFIX + name])
-                limited = limit is not None or (rows is not None and rows < TEST_ROWS[name])
-                run.benchmarks[name] = _score(results[PREFIX + name], parts, limited, file)
+        run.settings |= settings
+        for name in found:
+            parts = [] if name in BY_ROWS else [results[leaf] for leaf in leaves[name]]
+            rows = _rows(payload.get("n-samples", {}), leaves[name] or [PREFIX + name])
+            limited = limit is not None or (rows is not None and rows < TEST_ROWS[name])
+            run.benchmarks[name] = _score(results[PREFIX + name], parts, limited, file)
     if len(models) > 1:
         _refuse_several(path, models)
+    _refuse_different(path, [one for one in measured if one.settings])
     if not run.benchmarks:
         raise VersaTuneError(f"{path}: none of our benchmarks is in it; run lm_eval with `--tasks 'versatune_*'`")
     return run
+
+
+def _refuse_different(path: Path, measured: Sequence[Measured]) -> None:
+    """Raises: VersaTuneError: files of one directory that were not measured alike."""
+    lines: list[str] = []
+    for number, one in enumerate(measured):
+        for earlier in measured[:number]:
+            found: list[Difference] = differences(one.model, earlier.model)
+            for name, settings in one.settings.items():
+                same = name in earlier.settings
+                other = earlier.settings[name] if same else next(iter(earlier.settings.values()))
+                found += differences(settings, other, whole_run=not same)
+            files = one.file.relative_to(path), earlier.file.relative_to(path)
+            lines += [
+                f"  {files[0]}: {difference.setting} is {difference.value}, but {difference.other} in {files[1]}{where}"
+                for difference, where in grouped(found)
+            ]
+            if found:
+                break
+    if lines:
+        raise VersaTuneError(
+            f"{path} holds results that were measured under different settings and are no one run:\n"
+            + "\n".join(lines)
+            + "\ngive each of them a directory of its own, or remove those that do not belong here and measure again"
+        )
 
 
 def _refuse_several(path: Path, models: Mapping[str, Sequence[Path]]) -> NoReturn:
@@ -178,7 +266,7 @@ def _read_table(path: Path) -> list[Run]:
         raise VersaTuneError(f"{path}, line {longer[0]}: more cells than columns")
     if not rows or "model" not in rows[0]:
         raise VersaTuneError(f"{path}: a table needs a column `model` and one for each benchmark, in percent")
-    if tuple(rows[0]) == COLUMNS:
+    if rows[0].keys() >= NEEDED:
         return _read_figures(path, rows)
     unknown = [name for name in rows[0] if name not in ("model", "average", *BENCHMARKS)]
     if unknown:
@@ -209,6 +297,8 @@ def _read_figures(path: Path, rows: Sequence[Mapping[str, str]]) -> list[Run]:
                 raise VersaTuneError(f"{path}, line {number}: {row['figure']} has no percent")
             run = runs.setdefault(row["model"], Run(row["model"]))
             run.benchmarks[row["figure"]] = Score(value, stderr, unparsed, row["partial"] == "1")
+            if digest := row.get("settings"):
+                run.settings[row["figure"]] = Settings(PREFIX + row["figure"], digest)
     return list(runs.values())
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.evaluation.settings import Difference, Settings, differences, grouped
 
 # VersaTune, section 4.1: two benchmarks a domain.
 DOMAINS: dict[str, tuple[str, str]] = {
@@ -61,10 +62,12 @@ class Run:
     Attributes:
         name: of the run: its directory's, or its row's in a plain table.
         benchmarks: score by benchmark; those that were not run are missing.
+        settings: how each was measured; missing where nothing says so, as in a plain table.
     """
 
     name: str
     benchmarks: dict[str, Score] = field(default_factory=dict)
+    settings: dict[str, Settings] = field(default_factory=dict)
 
     def domain(self, name: str) -> Score | None:
         """The mean of a domain's two benchmarks; None unless both are there."""
@@ -73,6 +76,17 @@ class Run:
     def average(self) -> Score | None:
         """The mean of the six domains; None unless all are there."""
         return mean_score([self.domain(name) for name in DOMAINS])
+
+    @property
+    def settings_known(self) -> bool:
+        """Whether it is known of every score how it was measured."""
+        return self.settings.keys() >= self.benchmarks.keys()
+
+    def unlike(self, other: Run) -> dict[str, list[Difference]]:
+        """By benchmark that both have: what was set differently. The same, and what is not known, is left out."""
+        both = [name for name in BENCHMARKS if name in self.settings and name in other.settings]
+        found = {name: differences(self.settings[name], other.settings[name]) for name in both}
+        return {name: unlike for name, unlike in found.items() if unlike}
 
 
 @dataclass(frozen=True)
@@ -85,12 +99,14 @@ class Gain:
         value: the gain.
         errors: name of a run, and the error of its average times the derivative of the gain by that average; None where
             one is not known.
+        unknown: names of those of the two of which it is not known how they were measured.
     """
 
     run: str
     baseline: str
     value: float
     errors: Sequence[tuple[str, float]] | None
+    unknown: Sequence[str] = ()
 
     @property
     def stderr(self) -> float | None:
@@ -123,13 +139,20 @@ def relative_gain(run: Run, baseline: Run) -> Gain:
     """(average of the run - average of the baseline) / average of the baseline, by the delta method.
 
     Raises:
-        VersaTuneError: an average is missing, or the baseline's is zero.
+        VersaTuneError: an average is missing, the baseline's is zero, or the two were measured under different
+            settings.
     """
     ours, theirs = run.average(), baseline.average()
     if ours is None or theirs is None:
         missing = [one.name for one, score in ((run, ours), (baseline, theirs)) if score is None]
         raise VersaTuneError(
             f"no average of {' and '.join(missing)}: a relative gain needs all of {', '.join(BENCHMARKS)}"
+        )
+    if lines := told(run.unlike(baseline), baseline.name):
+        raise VersaTuneError(
+            f"no gain of {run.name} over {baseline.name}, which were measured under different settings:\n"
+            + "\n".join(f"  {line}" for line in lines)
+            + "\nmeasure one of the two again, as the other was"
         )
     if theirs.value == 0:
         raise VersaTuneError(f"the average of {baseline.name} is zero, so nothing is relative to it")
@@ -139,7 +162,32 @@ def relative_gain(run: Run, baseline: Run) -> Gain:
             (run.name, ours.stderr / theirs.value),
             (baseline.name, -ours.value * theirs.stderr / theirs.value**2),
         ]
-    return Gain(run.name, baseline.name, ours.value / theirs.value - 1.0, errors)
+    unknown = [one.name for one in (run, baseline) if not one.settings_known]
+    return Gain(run.name, baseline.name, ours.value / theirs.value - 1.0, errors, unknown)
+
+
+def told(unlike: Mapping[str, Sequence[Difference]], other: str) -> list[str]:
+    """A line for each setting that differs.
+
+    Args:
+        unlike: of `Run.unlike`.
+        other: what has the other value, in words.
+    """
+    found = [one for benchmark in unlike.values() for one in benchmark]
+    return [f"{one.setting} is {one.value}, but {one.other} in {other}{where}" for one, where in grouped(found)]
+
+
+def references(runs: Sequence[Run]) -> list[dict[str, Run]]:
+    """For each run, by benchmark: the first run of which it is known how the benchmark was measured, if it is another
+    and measured it under different settings.
+    """
+    firsts: dict[str, Run] = {}
+    found = []
+    for run in runs:
+        for name in run.settings:
+            firsts.setdefault(name, run)
+        found.append({name: firsts[name] for name in run.settings if name in run.unlike(firsts[name])})
+    return found
 
 
 def mean_gain(gains: Sequence[Gain]) -> Gain:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from versatune_plugin.evaluation.scores import DOMAINS, Gain, Run, Score, mean_gain
+from versatune_plugin.evaluation.scores import BENCHMARKS, DOMAINS, Gain, Run, Score, mean_gain, references, told
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#7F7F7F")
+# Below the table: text of users' files, whole, whatever the terminal's width.
+NOTE: dict[str, Any] = {"style": "yellow", "markup": False, "soft_wrap": True}
 
 
 def show_scores(runs: Sequence[Run], gains: Sequence[Gain]) -> None:
@@ -20,22 +24,37 @@ def show_scores(runs: Sequence[Run], gains: Sequence[Gain]) -> None:
     shown = Table(title="Scores in percent ± standard error (unparsed answers)", title_justify="left")
     shown.add_column("")
     for run in runs:
-        shown.add_column(run.name, justify="right")
+        shown.add_column(Text(run.name), justify="right")
+    unlike = references(runs)
+
+    def cells(scores: Iterable[Score | None], benchmarks: Sequence[str]) -> list[str]:
+        marked = (any(name in found for name in benchmarks) for found in unlike)
+        return [_cell(score, mark) for score, mark in zip(scores, marked, strict=True)]
+
     for domain, benchmarks in DOMAINS.items():
-        shown.add_row(f"[bold]{domain}[/]", *(_cell(run.domain(domain)) for run in runs))
+        shown.add_row(f"[bold]{domain}[/]", *cells((run.domain(domain) for run in runs), benchmarks))
         for benchmark in benchmarks:
-            shown.add_row(f"  {benchmark}", *(_cell(run.benchmarks.get(benchmark)) for run in runs))
+            shown.add_row(f"  {benchmark}", *cells((run.benchmarks.get(benchmark) for run in runs), [benchmark]))
         shown.add_section()
-    shown.add_row("[bold]average[/]", *(_cell(run.average()) for run in runs))
+    shown.add_row("[bold]average[/]", *cells((run.average() for run in runs), BENCHMARKS))
     console.print(shown)
     if any(score.limited for run in runs for score in run.benchmarks.values()):
         console.print("  *: limited, or fewer rows than the test set; not comparable", style="yellow")
+    for run, found in zip(runs, unlike, strict=True):
+        for reference in {other.name: other for other in found.values()}.values():
+            lines = {name: run.unlike(reference)[name] for name, other in found.items() if other is reference}
+            console.print(f"  †: {run.name} was measured under other settings than {reference.name}", **NOTE)
+            for line in told(lines, reference.name):
+                console.print(f"     {line}", **NOTE)
+    if unknown := [run.name for run in runs if not run.settings_known]:
+        console.print(f"  it is not known how {', '.join(unknown)} was measured: a plain table does not say", **NOTE)
     if missing := [run.name for run in runs if run.average() is None]:
-        console.print(f"  -: not run; no average of {', '.join(missing)} without all twelve")
+        console.print(f"  -: not run; no average of {', '.join(missing)} without all twelve", markup=False)
     for gain in [*gains, mean_gain(gains)] if gains else []:
-        told = f"{gain.run} over {gain.baseline}" if gain.baseline else f"mean of {len(gains)} model(s)"
+        over = f"{gain.run} over {gain.baseline}" if gain.baseline else f"mean of {len(gains)} model(s)"
         error = "" if gain.stderr is None else f" ± {100 * gain.stderr:.2f}"
-        console.print(f"  relative gain, {told}: {100 * gain.value:+.2f}{error} %")
+        doubt = f" (settings of {' and '.join(gain.unknown)} not known)" if gain.unknown else ""
+        console.print(f"  relative gain, {over}: {100 * gain.value:+.2f}{error} %{doubt}", markup=False)
 
 
 def plot_radar(runs: Sequence[Run], path: Path) -> None:
@@ -61,9 +80,9 @@ def plot_radar(runs: Sequence[Run], path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def _cell(score: Score | None) -> str:
+def _cell(score: Score | None, marked: bool) -> str:
     if score is None:
         return "-"
     error = "" if score.stderr is None else f" ± {100 * score.stderr:.2f}"
     unparsed = "" if score.unparsed is None else f" ({100 * score.unparsed:.1f})"
-    return f"{100 * score.value:.2f}{error}{unparsed}{'*' if score.limited else ''}"
+    return f"{100 * score.value:.2f}{error}{unparsed}{'*' if score.limited else ''}{'†' if marked else ''}"

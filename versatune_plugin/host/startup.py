@@ -1,8 +1,8 @@
 """The start-up hook: what an installed VersaTune changes in Axolotl and in lm-eval, and how.
 
 Installing VersaTune puts one line, ``versatune.pth`` (written in setup.py), into site-packages. Python executes it at
-every start; it imports nothing and changes nothing, but waits for a program to import one of three modules. Then it
-calls :func:`install`, which has one function in each of them replaced once it is loaded:
+every start; it imports nothing and changes nothing, but waits for a program to import one of three modules
+(:class:`VersaTuneWaits`). Once one of them is loaded, :func:`patch` replaces one function in it:
 
 ``axolotl.integrations.base``   ``load_plugin``
     takes ``versatune`` as a short name of the plugin, so that ``plugins: [versatune]`` works.
@@ -16,12 +16,14 @@ No file of either package is touched. A program that imports none of the three n
 ``VERSATUNE_STARTUP=0`` in the environment switches all of it off; ``plugins: [versatune_plugin.VersaTunePlugin]`` and
 ``lm_eval --include_path`` need none of it. ``benchmarks/startup_cost.py`` measures what it costs.
 
-This module imports only what every interpreter has loaded by the time it runs (``os``, ``sys``), and does not load
-Axolotl or lm-eval itself.
+This module imports only what every interpreter has loaded by the time it runs (``os``, ``sys`` and built-in modules),
+and does not load Axolotl or lm-eval itself.
 
 Tested with the versions of docs/compat.md, and with lm-eval 0.4.13.
 """
 
+import _frozen_importlib
+import _thread
 import os
 import sys
 
@@ -36,25 +38,47 @@ SWITCH = "VERSATUNE_STARTUP"
 SECTION = "versatune"
 SHORT_NAME = "versatune"
 PLUGIN = "versatune_plugin.VersaTunePlugin"
+# Of a function that is ours; a wrapper made with functools.wraps inherits it.
+MARK = "__versatune__"
+# Nothing is called or imported while it is held.
+SWAP = _thread.allocate_lock()
 PLUGIN_NAMES = (SHORT_NAME, PLUGIN, "versatune_plugin.plugin.VersaTunePlugin")
 
 
 def install() -> None:
     """Be told when one of the three modules is imported, and patch at once those that already are.
 
-    Calling it again does nothing.
+    Any thread may call it at any time, and calling it again does nothing. It waits for an import of one of the three
+    that is under way in another thread: that one may have looked for its module before the finder was there.
     """
-    if os.environ.get(SWITCH) == "0" or FINDER in sys.meta_path:
+    if os.environ.get(SWITCH) == "0":
         return
-    sys.meta_path.insert(0, FINDER)
+    with SWAP:
+        if FINDER not in sys.meta_path:
+            sys.meta_path.insert(0, FINDER)
     for name in PATCHES:
+        # Returns at once where waiting would be a deadlock, and in the thread that imports the module itself.
+        _frozen_importlib._lock_unlock_module(name)  # type: ignore[attr-defined]
         module = sys.modules.get(name)
-        if module is None:
-            continue
-        if getattr(module.__spec__, "_initializing", False):
+        if module is not None:
             _patch_once_initialised(module)
-        else:
-            _patch(module)
+
+
+def patch(module: "ModuleType") -> None:
+    """Replace the function of one of the three modules, which is loaded; again does nothing."""
+    if os.environ.get(SWITCH) == "0":
+        return
+    try:
+        PATCHES[module.__name__](module)
+    except AttributeError as error:
+        import warnings
+
+        warnings.warn(
+            f"VersaTune's start-up hook does not know this version of {module.__name__} ({error}) and left it as it "
+            f"is: install a version that VersaTune supports, or set {SWITCH}=0 to silence this",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 # --- the three changes ---------------------------------------------------------------------------------------------
@@ -63,53 +87,70 @@ def install() -> None:
 def _accept_short_name(base: "ModuleType") -> None:
     from functools import wraps
 
-    original = base.load_plugin
+    def replacement(original: "Callable[..., Any]") -> "Callable[..., Any]":
+        @wraps(original)
+        def load_plugin(plugin_name: str) -> "Any":
+            return original(PLUGIN if plugin_name == SHORT_NAME else plugin_name)
 
-    @wraps(original)
-    def load_plugin(plugin_name: str) -> "Any":
-        return original(PLUGIN if plugin_name == SHORT_NAME else plugin_name)
+        return load_plugin
 
-    base.load_plugin = load_plugin  # type: ignore[attr-defined]
+    _replace(base, "load_plugin", replacement)
 
 
 def _refuse_unused_section(config: "ModuleType") -> None:
     from functools import wraps
 
-    original = config.prepare_plugins
+    def replacement(original: "Callable[..., Any]") -> "Callable[..., Any]":
+        @wraps(original)
+        def prepare_plugins(cfg: "Any") -> "Any":
+            if SECTION in cfg and not any(name in PLUGIN_NAMES for name in cfg.get("plugins") or ()):
+                from versatune_plugin.errors import VersaTuneError
 
-    @wraps(original)
-    def prepare_plugins(cfg: "Any") -> "Any":
-        if SECTION in cfg and not any(name in PLUGIN_NAMES for name in cfg.get("plugins") or ()):
-            from versatune_plugin.errors import VersaTuneError
+                raise VersaTuneError(
+                    f"the configuration has a section `{SECTION}:`, but its `plugins:` does not name the plugin, so "
+                    f"Axolotl would train without VersaTune: add `plugins: [{SHORT_NAME}]`, or remove the section"
+                )
+            return original(cfg)
 
-            raise VersaTuneError(
-                f"the configuration has a section `{SECTION}:`, but its `plugins:` does not name the plugin, so "
-                f"Axolotl would train without VersaTune: add `plugins: [{SHORT_NAME}]`, or remove the section"
-            )
-        return original(cfg)
+        return prepare_plugins
 
-    config.prepare_plugins = prepare_plugins  # type: ignore[attr-defined]
+    _replace(config, "prepare_plugins", replacement)
 
 
 def _add_eval_tasks(tasks: "ModuleType") -> None:
     import inspect
     from functools import wraps
 
-    original = tasks.TaskManager.__init__
-    signature = inspect.signature(original)
-    if "include_path" not in signature.parameters:
-        raise AttributeError("TaskManager.__init__ has no parameter include_path")
+    def replacement(original: "Callable[..., Any]") -> "Callable[..., Any]":
+        signature = inspect.signature(original)
+        if "include_path" not in signature.parameters:
+            raise AttributeError("TaskManager.__init__ has no parameter include_path")
 
-    @wraps(original)
-    def with_our_tasks(self: "Any", *args: "Any", **kwargs: "Any") -> None:
-        call = signature.bind(self, *args, **kwargs)
-        given = call.arguments.get("include_path") or []
-        given = given if isinstance(given, (list, tuple)) else [given]
-        # Of two tasks with one name lm-eval takes the later: the user's own win over ours.
-        call.arguments["include_path"] = [eval_tasks_directory(), *given]
-        original(*call.args, **call.kwargs)
+        @wraps(original)
+        def with_our_tasks(self: "Any", *args: "Any", **kwargs: "Any") -> None:
+            call = signature.bind(self, *args, **kwargs)
+            given = call.arguments.get("include_path") or []
+            given = given if isinstance(given, (list, tuple)) else [given]
+            # Of two tasks with one name lm-eval takes the later: the user's own win over ours.
+            call.arguments["include_path"] = [eval_tasks_directory(), *given]
+            original(*call.args, **call.kwargs)
 
-    tasks.TaskManager.__init__ = with_our_tasks
+        return with_our_tasks
+
+    _replace(tasks.TaskManager, "__init__", replacement)
+
+
+def _replace(holder: "Any", name: str, replacement: "Callable[[Any], Any]") -> None:
+    """Put `replacement` of a function in its place, unless it is one of ours; threads may do so at the same time."""
+    while True:
+        original = getattr(holder, name)
+        if hasattr(original, MARK):
+            return
+        ours = replacement(original)
+        setattr(ours, MARK, True)
+        with SWAP:
+            if getattr(holder, name) is original:
+                setattr(holder, name, ours)
 
 
 def eval_tasks_directory() -> str:
@@ -126,65 +167,70 @@ PATCHES: "dict[str, Callable[[ModuleType], None]]" = {
 }
 
 
-def _patch(module: "ModuleType") -> None:
-    try:
-        PATCHES[module.__name__](module)
-    except AttributeError as error:
-        import warnings
-
-        warnings.warn(
-            f"VersaTune's start-up hook does not know this version of {module.__name__} ({error}) and left it as it "
-            f"is: install a version that VersaTune supports, or set {SWITCH}=0 to silence this",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-
-
 # --- being told: the import system ---------------------------------------------------------------------------------
 
 
-class _Finder:
-    """First on ``sys.meta_path``: lets the other finders find one of our modules and has it patched once loaded."""
+class VersaTuneWaits:
+    """First on ``sys.meta_path``, and there to stay: has one of our modules patched as soon as it is loaded.
 
+    The class is the finder: it lets the others find the module. An instance is the loader: the module's own, which is
+    put back before it runs. setup.py writes the class into the start-up line, so it needs nothing but ``sys``.
+
+    Finding a module imports nothing. The import system calls finders under its one global lock; whoever waits there
+    for a module that another thread is importing waits for ever.
+    """
+
+    modules = ("axolotl.integrations.base", "axolotl.cli.config", "lm_eval.tasks")
+
+    @classmethod
     def find_spec(
-        self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
+        cls, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
-        if name not in PATCHES:
+        if name not in cls.modules:
             return None
-        # Only the finders after this one: two hooks that ask all the others would ask each other for ever.
-        for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:
-            find_spec = getattr(finder, "find_spec", None)  # the import system skips a finder without it, too
-            spec: ModuleSpec | None = find_spec(name, path, target) if find_spec else None
-            if spec is not None:
-                if spec.loader is not None:  # None: a folder of that name without a module in it
-                    spec.loader = _Loader(spec.loader)  # type: ignore[assignment]
-                return spec
+        ahead = True
+        for finder in tuple(sys.meta_path):
+            # Only the finders after this one: two hooks that ask all the others would ask each other for ever.
+            if ahead:
+                ahead = finder is not cls
+            elif hasattr(finder, "find_spec"):  # the import system skips a finder without it, too
+                spec = finder.find_spec(name, path, target)
+                if spec is not None:
+                    if spec.loader is not None:  # None: a folder of that name without a module in it
+                        spec.loader = cls(spec.loader)  # type: ignore[assignment]
+                    return spec
         return None
 
-
-class _Loader:
-    """The module's own loader, which steps aside for it again as soon as the module is loaded."""
-
     def __init__(self, loader: "Any") -> None:
-        self._loader = loader
+        self.loader = loader
 
     def __getattr__(self, name: str) -> "Any":
-        return getattr(self._loader, name)
+        return getattr(self.loader, name)
 
-    def exec_module(self, module: "ModuleType") -> None:
-        module.__loader__ = module.__spec__.loader = self._loader  # type: ignore[union-attr]
-        self._loader.exec_module(module)
-        _patch(module)
+    def exec_module(self, module: "Any") -> None:
+        module.__loader__ = module.__spec__.loader = self.loader
+        self.loader.exec_module(module)
+        # Before this returns no other thread can import the module.
+        try:
+            from versatune_plugin.host import startup
+        except Exception:  # a broken installation must not reach the host
+            return
+        startup.patch(module)
 
 
 def _patch_once_initialised(module: "ModuleType") -> None:
-    """Patch a module that is being imported right now, further up the stack, when that import is done.
+    """Patch a module at once, or, if it is being imported further up the stack, when that import is done.
 
     The import system clears ``_initializing`` on the module's spec as its last act, whether the import succeeded or
     not; a failed one has left ``sys.modules`` by then, and the finder sees to the next attempt.
     """
     spec: Any = module.__spec__
+    if not getattr(spec, "_initializing", False):
+        patch(module)
+        return
     plain = type(spec)
+    if plain.__name__ == "WatchedSpec":
+        return
 
     class WatchedSpec(plain):  # type: ignore[misc,valid-type]
         def __setattr__(self, name: str, value: object) -> None:
@@ -192,9 +238,10 @@ def _patch_once_initialised(module: "ModuleType") -> None:
             if name == "_initializing" and not value:
                 self.__class__ = plain
                 if sys.modules.get(module.__name__) is module:
-                    _patch(module)
+                    patch(module)
 
     spec.__class__ = WatchedSpec
 
 
-FINDER = _Finder()
+# The start-up line has put its own copy of the class there.
+FINDER = next((found for found in sys.meta_path if getattr(found, "__name__", "") == "VersaTuneWaits"), VersaTuneWaits)
