@@ -267,14 +267,6 @@ def test_resume_from_a_checkpoint_without_or_with_half_a_state(
     assert "has no versatune_state.json" in finished.output
 
 
-def test_a_trainer_class_of_another_plugin_is_noticed(axolotl: Axolotl, tiny: Tiny, tmp_path: Path) -> None:
-    cfg = tiny.config(tmp_path / "out", versatune=GOOD)
-    cfg["plugins"] = ["tests.other_trainer.OtherTrainerPlugin", *cfg["plugins"]]
-    finished = axolotl.train(cfg)
-    assert finished.status != 0
-    assert "so VersaTune would do nothing" in finished.output
-
-
 def test_the_tokenizer_fingerprint_tells_vocabularies_apart(tmp_path: Path, tiny: Tiny) -> None:
     from transformers import AutoTokenizer
 

@@ -59,8 +59,9 @@ class VersaTunePlugin(BasePlugin):
             table = load_rows(cfg, section.dataset_domains)
             return TrainDatasetMeta(table.dataset, table.validation)
         admit_cpu_processes(cfg)
-        settle_resume(cfg)
+        found = settle_resume(cfg)
         self.live = start_run(cfg, section, self.given)
+        self.live.resumes_by_itself = found
         return TrainDatasetMeta(self.live.table.dataset, self.live.table.validation, self.live.outline.total_steps)
 
     def get_trainer_cls(self, cfg: Any) -> type[Any]:

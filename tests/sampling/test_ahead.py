@@ -27,7 +27,7 @@ def table() -> DomainTable:
         first += size
     dataset = Dataset.from_dict({"number": list(range(first))})
     ones = np.ones(first, dtype=np.uint32)
-    return DomainTable(tuple(domains), dataset, ones, ones)
+    return DomainTable(tuple(domains), dataset, ones, ones, np.arange(len(ones), dtype=np.uint64))
 
 
 def sampler(steps: int, accumulation: int, processes: int = 1, process: int = 0) -> GlobalBatchSampler:

@@ -135,7 +135,9 @@ def test_a_thousand_ranks_share_the_batch_of_any_other_number() -> None:
     size = 2000
     domains = tuple(Domain(f"domain-{number}", number * size, size, "digest") for number in range(6))
     ones = np.ones(6 * size, dtype=np.uint32)
-    table = DomainTable(domains, Dataset.from_dict({"number": list(range(6 * size))}), ones, ones)
+    table = DomainTable(
+        domains, Dataset.from_dict({"number": list(range(6 * size))}), ones, ones, np.arange(len(ones), dtype=np.uint64)
+    )
 
     def second_step(rank: int, ranks: int, accumulation: int, micro: int) -> list[Any]:
         """The rank's micro-batches."""

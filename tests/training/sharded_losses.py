@@ -34,7 +34,7 @@ def table(vocabulary: int) -> DomainTable:
         first += size
     lengths = np.array([len(row) for row in rows], dtype=np.uint32)
     data = Dataset.from_dict({"input_ids": rows, "labels": rows, "attention_mask": [[1] * len(row) for row in rows]})
-    return DomainTable(tuple(domains), data, lengths, lengths - 1)
+    return DomainTable(tuple(domains), data, lengths, lengths - 1, np.arange(len(lengths), dtype=np.uint64))
 
 
 def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:

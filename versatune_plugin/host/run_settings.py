@@ -10,6 +10,8 @@ Tested with axolotl 0.19.0, 0.20 and 0.21.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
+from typing import Any
 
 KINDS: Mapping[str, tuple[str, ...]] = {
     "model": (
@@ -152,5 +154,33 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 KIND_OF: Mapping[str, str] = {name: kind for kind, names in KINDS.items() for name in names}
 # What decides how low a loss a model reaches on given rows in given passes.
 SHAPES_THE_LOSS = ("model", "adapter", "tokenizer", "rows", "optimization", "batch", "precision", "engine")
-# Without these a resumed run would be another one; the rows themselves are compared by what they hold.
-SHAPES_THE_RUN = ("model", "adapter", "tokenizer", "length", "optimization", "precision", "engine", "other training")
+# Without these a resumed run would be another one. Rows, batches and length are compared by what they come to, the base
+# model by its weights; engines may differ between machines and change last bits alone.
+SHAPES_THE_RUN = ("model", "adapter", "tokenizer", "optimization", "precision", "other training")
+# Places, which may move, and what Axolotl derives from other keys.
+NOT_COMPARED = (
+    "base_model", "base_model_config", "tokenizer_config", "revision_of_model", "cls_model_config", "seed",
+    "is_falcon_derived_model", "is_llama_derived_model", "is_mistral_derived_model", "is_qwen_derived_model",
+    "tokenizer_type", "type_of_model", "tokenizer_use_fast", "tokenizer_legacy", "processor_type", "processor_kwargs",
+    "trl", "vllm", "ebft",
+)  # fmt: skip
+
+
+def settings_of_the_run(cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a validated configuration shapes a run, as plain JSON; what is not set, or switched off, is left out."""
+    return {
+        name: _plain(cfg[name])
+        for kind in SHAPES_THE_RUN
+        for name in KINDS[kind]
+        if name not in NOT_COMPARED and cfg.get(name) not in (None, False, [], {})
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner) for name, inner in value.items() if inner is not None}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, Enum):
+        return _plain(value.value)
+    return value if isinstance(value, bool | int | float | str) else str(value)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
-from versatune_plugin.mixture.contract import Policy, PolicyOptions, Signal, Start
+from versatune_plugin.mixture.contract import Policy, PolicyOptions, PolicyState, Signal, Start
 from versatune_plugin.mixture.weights import Vector
+
+
+class BanditState(PolicyState):
+    """Mean reward of each domain and the number of batches seen."""
+
+    rewards: dict[str, Annotated[float, Field(allow_inf_nan=False)]]
+    batches: int = Field(ge=0)
 
 
 class OnlineDataMixing(Policy):
@@ -74,8 +81,11 @@ class OnlineDataMixing(Policy):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what `state_dict` gave."""
-        self._rewards = np.array([state["rewards"][name] for name in self.start.domains])
-        self._batches = int(state["batches"])
+        kept = BanditState.model_validate(state)
+        if kept.rewards.keys() != set(self.start.domains):
+            raise ValueError(f"rewards are of the domains {sorted(kept.rewards)}")
+        self._rewards = np.array([kept.rewards[name] for name in self.start.domains], dtype=np.float64)
+        self._batches = kept.batches
 
     def _exploration(self, turn: int) -> float:
         """e_t of turn 1, 2, ...; that of turn 0 is 1 / k."""

@@ -228,9 +228,27 @@ class Policy(ABC):
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
+        """Take back what `state_dict` gave.
+
+        Raises:
+            ValueError: it is not of this mixture, these options and these domains; pydantic's is one, too.
+        """
         if state:
             raise ValueError(f"the mixture {self.name!r} keeps no state, but was given {sorted(state)}")
+
+    def misfit(self, step: int) -> str | None:
+        """What of the state taken back does not fit a run of which ``step`` optimizer steps are done."""
+        return None
+
+    def start_at(self, step: int) -> Vector | None:
+        """Begin anew in the middle of a run: the weights that rule from ``step`` on, or None for those in force."""
+        return None
+
+
+class PolicyState(BaseModel):
+    """What a policy remembers, as it stands in a checkpoint."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class StaticPolicy(Policy):
@@ -242,6 +260,10 @@ class StaticPolicy(Policy):
     def update(self, signal: Signal) -> Vector:
         """The weights in force, unchanged."""
         return signal.weights
+
+    def start_at(self, step: int) -> Vector | None:
+        """The weights of the start: they are the mixture."""
+        return self.initial_weights()
 
 
 def unknown_domain(option: str, name: str, domains: Sequence[str]) -> list[str]:

@@ -113,6 +113,10 @@ class Schedule(Policy):
         """Those in force: nothing that is measured moves them."""
         return signal.weights
 
+    def start_at(self, step: int) -> Vector | None:
+        """The weights planned for ``step``."""
+        return self._weights_at(step)
+
     def _weights_at(self, step: int) -> Vector:
         return self._vectors[bisect_right(self._steps, step) - 1]
 

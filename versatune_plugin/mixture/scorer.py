@@ -63,10 +63,23 @@ class Scorer:
         return {name: value.tolist() for name, value in self._parameters.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
-        self._parameters = {
-            name: np.array(state[name]).reshape(value.shape) for name, value in self._parameters.items()
-        }
+        """Take back what `state_dict` gave.
+
+        Raises:
+            ValueError: parameters of another shape, or numbers that are none.
+        """
+        if state.keys() != self._parameters.keys():
+            raise ValueError(f"the scorer has {sorted(self._parameters)}, not {sorted(state)}")
+        taken = {}
+        for name, value in self._parameters.items():
+            given = np.asarray(state[name])
+            # Without hidden units, a list of empty lists and an empty list are one.
+            if given.size != value.size or (given.size and given.shape != value.shape):
+                raise ValueError(f"the scorer's {name} is of the shape {given.shape}, not {value.shape}")
+            if given.size and (given.dtype.kind not in "fi" or not np.isfinite(given).all()):
+                raise ValueError(f"the scorer's {name} holds what is no finite number")
+            taken[name] = given.astype(np.float64).reshape(value.shape)
+        self._parameters = taken
 
     def _forward(self) -> tuple[Vector, Vector]:
         parameters = self._parameters

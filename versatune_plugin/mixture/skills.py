@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
-from versatune_plugin.mixture.contract import Policy, PolicyOptions, Signal, Start, unknown_domain
+from versatune_plugin.mixture.contract import Policy, PolicyOptions, PolicyState, Signal, Start, unknown_domain
 from versatune_plugin.mixture.scorer import Scorer
 from versatune_plugin.mixture.static import Tau, tempered
 from versatune_plugin.mixture.weights import Vector
+
+
+class SkillsState(PolicyState):
+    """The scorer's parameters and the rewards of the last update, one for each domain."""
+
+    scorer: dict[str, Any]
+    rewards: list[Annotated[float, Field(allow_inf_nan=False)]] | None
 
 
 class MixtureOfSkills(Policy):
@@ -85,8 +92,11 @@ class MixtureOfSkills(Policy):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what `state_dict` gave."""
-        self._scorer.load_state_dict(state["scorer"])
-        self._rewards = None if state["rewards"] is None else np.array(state["rewards"])
+        kept = SkillsState.model_validate(state)
+        if kept.rewards is not None and len(kept.rewards) != len(self.start.domains):
+            raise ValueError(f"there are {len(kept.rewards)} rewards for {len(self.start.domains)} domains")
+        self._scorer.load_state_dict(kept.scorer)
+        self._rewards = None if kept.rewards is None else np.array(kept.rewards, dtype=np.float64)
 
     def _rewards_now(self, signal: Signal) -> Vector:
         target = None if self.options.target is None else self.start.domains.index(self.options.target)

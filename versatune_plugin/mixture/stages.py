@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, field_serializer, model_validator
 
 from versatune_plugin.mixture.catalogue import CATALOGUE
-from versatune_plugin.mixture.contract import Policy, PolicyOptions, Reads, Signal, Start, Traits, unknown_domain
+from versatune_plugin.mixture.contract import (
+    Policy,
+    PolicyOptions,
+    PolicyState,
+    Reads,
+    Signal,
+    Start,
+    Traits,
+    unknown_domain,
+)
 from versatune_plugin.mixture.weights import Vector, admissible
 
 
@@ -163,6 +172,14 @@ class StagedOptions(PolicyOptions, ABC):
         """The stages for these domains, in order."""
 
 
+class StagesState(PolicyState):
+    """The stage in force, whether it has seen an update, and what its mixture remembers."""
+
+    stage: int = Field(ge=0)
+    fresh: bool
+    mixture: dict[str, Any]
+
+
 class Stages(Policy):
     """Stages one after the other, each with its own domains, fixed rows, mixture, length, warm-up and decay.
 
@@ -256,9 +273,28 @@ class Stages(Policy):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what `state_dict` gave."""
-        self._enter(int(state["stage"]))
-        self._fresh = bool(state["fresh"])
-        self._inner.load_state_dict(state["mixture"])
+        kept = StagesState.model_validate(state)
+        if kept.stage >= len(self.settled):
+            raise ValueError(f"it stood in stage {kept.stage + 1} of {len(self.settled)}")
+        self._enter(kept.stage)
+        self._fresh = kept.fresh
+        self._inner.load_state_dict(kept.mixture)
+
+    def misfit(self, step: int) -> str | None:
+        """Another stage than the one in force after ``step`` optimizer steps."""
+        due = self._stage_at(step)
+        if due != self._number:
+            return f"it stood in stage {self._number + 1}, and step {step} is in stage {due + 1}"
+        return self._inner.misfit(step - self.settled[due].first_step)
+
+    def start_at(self, step: int) -> Vector | None:
+        """The stage in force at ``step``, begun anew there."""
+        self._enter(self._stage_at(step))
+        own = self._inner.start_at(step - self.settled[self._number].first_step)
+        return self._spread(self._inner.initial_weights() if own is None else own)
+
+    def _stage_at(self, step: int) -> int:
+        return sum(settled.first_step <= step for settled in self.settled) - 1
 
     def _enter(self, number: int) -> None:
         settled, start = self.settled[number], self.start

@@ -97,6 +97,16 @@ class BatchPlan(ABC):
     def preview(self) -> PlannedStep:
         """The batch that `advance` gives if the weights are still the same then; the plan stays where it is."""
 
+    @property
+    @abstractmethod
+    def room_of_a_batch(self) -> float:
+        """The most that a batch holds, in the unit of `credit`."""
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether `credit` is in supervised tokens; else it is in rows."""
+        return False
+
     @abstractmethod
     def _settle(self, planned: PlannedStep) -> None:
         """Take note that ``planned``, which `preview` gave, is drawn: credit and cursor."""

@@ -45,6 +45,11 @@ class Plan(BatchPlan):
             self._ahead.extend(self._planned(weights, steps))
         return self._ahead[0][0]
 
+    @property
+    def room_of_a_batch(self) -> float:
+        """Rows."""
+        return float(self.batch_size)
+
     def _settle(self, planned: PlannedStep) -> None:
         self.credit = self._ahead.popleft()[1]
         self.cursor = self.cursor + planned.counts

@@ -99,7 +99,19 @@ class TokenPlan(BatchPlan):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where `state_dict` was taken."""
         super().load_state_dict(state)
-        self.ahead = [set(state["ahead"][name]) for name in self.domains]
+        ahead = state["ahead"] or {name: [] for name in self.domains}
+        self.ahead = [set(ahead[name]) for name in self.domains]
+
+    @property
+    def room_of_a_batch(self) -> float:
+        """Supervised tokens of the richest rows that a batch could hold."""
+        most = max(float((one.supervised / self.room(one.lengths)).max()) for one in self.tokens)
+        return most * self.capacity
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Tokens."""
+        return True
 
     def _settle(self, planned: PlannedStep) -> None:
         assert self._previewed is not None

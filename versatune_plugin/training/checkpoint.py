@@ -1,75 +1,25 @@
-"""The file ``versatune_state.json`` in a checkpoint: enough to go on as if nothing had happened."""
+"""Which checkpoints a run can go on from: whole ones, undamaged ones, and what to say of the others."""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from versatune_plugin.artifacts import check_writable, free_space, is_json, read_json, write_json
+from versatune_plugin.artifacts import check_writable, free_space, is_json
 from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.training.digests import damage
 
 LOG = logging.getLogger("axolotl.versatune")
 STATE_FILE = "versatune_state.json"
 TRAINER_STATE = "trainer_state.json"
-KIND = "versatune.state"
-SCHEMA = 4
-# Without these the cursors mean something else, so no option overrides them.
-BINDING = ("domains", "batch_size", "steps_per_epoch", "packing")
+STATE_KIND = "versatune.state"
+STATE_SCHEMA = 5
 
 
-def write_state(checkpoint: Path, state: Mapping[str, Any]) -> None:
-    """Write the state into a checkpoint directory in which all else lies but the host's ``trainer_state.json``.
-
-    The state lists those files and their sizes in bytes, so that a checkpoint that lost some of them is recognised.
-    """
-    files = {
-        path.relative_to(checkpoint).as_posix(): path.stat().st_size
-        for path in sorted(checkpoint.rglob("*"))
-        # Our own may lie there under a temporary name, if it was being written when an earlier process was killed.
-        if path.is_file() and path.name != TRAINER_STATE and STATE_FILE not in path.name
-    }
-    write_json(checkpoint / STATE_FILE, {"kind": KIND, "schema": SCHEMA, **state, "files": files})
-
-
-def read_state(checkpoint: Path, fingerprint: Mapping[str, Any], accept_changes: bool, split: str) -> dict[str, Any]:
-    """Read a checkpoint's state and compare what it was made under with what is configured now.
-
-    Args:
-        checkpoint: the checkpoint directory.
-        fingerprint: of the run that wants to go on; nested mappings of plain values.
-        accept_changes: go on in spite of differences, except in what the cursors depend on.
-        split: how a global batch is shared out now; it may differ from the checkpoint's, its product may not.
-
-    Raises:
-        VersaTuneError: no state, a damaged one, or one of another run; the differences are named.
-    """
-    check_resumable(checkpoint)
-    state = read_json(checkpoint / STATE_FILE, KIND, SCHEMA)
-    differences = list(_differences(state["fingerprint"], fingerprint))
-    bound = [text for name, text in differences if name.split(".")[0] in BINDING and name.count(".") < 2]
-    if bound or (differences and not accept_changes):
-        remedy = (
-            "Start a new run (`base_model:` set to the checkpoint)"
-            if bound
-            else "Undo the change, or set `versatune.accept_changes: true` to go on in spite of it"
-        )
-        problems = [text for _, text in differences]
-        if any(name == "batch_size" for name, _ in differences):
-            problems.append(
-                f"a global batch was {state['split']}, and now is {split}: set them so that their product is "
-                f"{state['fingerprint']['batch_size']} again, and the run goes on"
-            )
-        raise VersaTuneError.collected(
-            f"{checkpoint} was made by another run than the one configured now", [*problems, remedy]
-        )
-    return state
-
-
-def settle_resume(cfg: Any) -> None:
+def settle_resume(cfg: Any) -> bool:
     """See that the output directory can be written, and settle which checkpoint the run goes on from.
 
     The host takes the checkpoint with the highest number, even if its writer was killed in the middle. Every process
@@ -79,6 +29,9 @@ def settle_resume(cfg: Any) -> None:
         cfg: Axolotl's validated configuration; ``resume_from_checkpoint`` is set where
             ``auto_resume_from_checkpoints`` finds one.
 
+    Returns:
+        Whether it was found, and not named by the user.
+
     Raises:
         VersaTuneError: the directory cannot be written, or the checkpoint is no complete one of VersaTune.
     """
@@ -86,7 +39,8 @@ def settle_resume(cfg: Any) -> None:
     check_writable(output_dir)
     if cfg.resume_from_checkpoint is not None:
         check_resumable(Path(cfg.resume_from_checkpoint))
-    elif cfg.auto_resume_from_checkpoints:
+        return False
+    if cfg.auto_resume_from_checkpoints:
         chosen = None
         for checkpoint in _checkpoints(output_dir):
             if (why := torn(checkpoint)) is None:
@@ -96,10 +50,12 @@ def settle_resume(cfg: Any) -> None:
         if chosen is None:
             # Else the host would take a torn one.
             cfg.auto_resume_from_checkpoints = False
-            return
+            return False
         check_resumable(chosen)
         LOG.info("going on from %s", chosen)
         cfg.resume_from_checkpoint = str(chosen)
+        return True
+    return False
 
 
 def saving_warnings(cfg: Any) -> list[str]:
@@ -135,9 +91,40 @@ def check_resumable(checkpoint: Path) -> None:
 
 
 def last_complete(output_dir: Path) -> Path | None:
-    """The checkpoint of the highest step in an output directory that a run can go on from, or None."""
-    whole = (path for path in _checkpoints(output_dir) if (path / STATE_FILE).is_file() and torn(path) is None)
-    return next(whole, None)
+    """The checkpoint of the highest step in an output directory that was saved to its end, or None."""
+    return next(iter(complete(output_dir)), None)
+
+
+def complete(output_dir: Path) -> list[Path]:
+    """The checkpoints that were saved to their end, from the highest step down."""
+    return [path for path in _checkpoints(output_dir) if (path / STATE_FILE).is_file() and torn(path) is None]
+
+
+def undamaged(checkpoint: Path, only_this: bool) -> Path | None:
+    """The checkpoint, if its files hold what was saved; else the newest older one beside it of which that is true.
+
+    All bytes of a checkpoint are read, so this comes once, when it is settled which one the run goes on from.
+
+    Args:
+        checkpoint: a complete one.
+        only_this: the user named it, so no other one will do.
+
+    Returns:
+        None where every checkpoint is damaged.
+
+    Raises:
+        VersaTuneError: it is damaged, and ``only_this``; the newest good one is named.
+    """
+    why = damage(checkpoint)
+    if why is None:
+        return checkpoint
+    older = [path for path in complete(checkpoint.parent) if _step(path) < _step(checkpoint)]
+    if not only_this:
+        LOG.warning("%s is not resumed from: %s", checkpoint, why)
+        return undamaged(older[0], only_this) if older else None
+    good = next((path for path in complete(checkpoint.parent) if path != checkpoint and damage(path) is None), None)
+    remedy = "Start a new run without resuming" if good is None else f"Resume from {good}, the newest undamaged one"
+    raise VersaTuneError(f"{checkpoint} cannot be resumed from: {why}. {remedy}")
 
 
 def torn(checkpoint: Path) -> str | None:
@@ -152,8 +139,10 @@ def torn(checkpoint: Path) -> str | None:
             return f"{name} is cut off or damaged"
     if not (checkpoint / STATE_FILE).is_file():
         return None
+    state = json.loads((checkpoint / STATE_FILE).read_bytes())
     # A state of another schema may list none; `read_state` refuses it.
-    for name, size in json.loads((checkpoint / STATE_FILE).read_bytes()).get("files", {}).items():
+    listed = state.get("files") if isinstance(state, dict) else None
+    for name, size in (listed if isinstance(listed, dict) else {}).items():
         path = checkpoint / name
         if not path.is_file():
             return f"{name} is not there any more"
@@ -182,25 +171,9 @@ def not_saved(checkpoint: Path, error: Exception) -> VersaTuneError:
 
 def _checkpoints(output_dir: Path) -> list[Path]:
     """The checkpoint directories, from the highest step down."""
-    named = [(path.name.removeprefix("checkpoint-"), path) for path in output_dir.glob("checkpoint-*")]
-    return [path for number, path in sorted(((int(n), p) for n, p in named if n.isdigit()), reverse=True)]
+    return sorted((path for path in output_dir.glob("checkpoint-*") if _step(path) >= 0), key=_step, reverse=True)
 
 
-def _differences(old: Any, new: Any, name: str = "") -> list[tuple[str, str]]:
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        found = []
-        for key in sorted({*old, *new}):
-            inner = f"{name}.{key}" if name else str(key)
-            if key not in old:
-                found.append((inner, f"{inner}: not in the checkpoint, now {_short(new[key])}"))
-            elif key not in new:
-                found.append((inner, f"{inner}: {_short(old[key])} in the checkpoint, gone now"))
-            else:
-                found += _differences(old[key], new[key], inner)
-        return found
-    return [] if old == new else [(name, f"{name}: {_short(old)} in the checkpoint, {_short(new)} now")]
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _step(checkpoint: Path) -> int:
+    number = checkpoint.name.removeprefix("checkpoint-")
+    return int(number) if number.isdecimal() else -1

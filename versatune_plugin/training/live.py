@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +17,12 @@ from versatune_plugin.mixture.contract import BatchLoss, Signal
 from versatune_plugin.mixture.schedule import Schedule
 from versatune_plugin.mixture.weights import Vector
 from versatune_plugin.sampling.loader import GlobalBatchSampler
-from versatune_plugin.training.account import Account, by_domain
+from versatune_plugin.training.account import Account, by_domain, json_number
 from versatune_plugin.training.batches import make_sampler
-from versatune_plugin.training.checkpoint import read_state, write_state
 from versatune_plugin.training.losses import DomainLosses, HeldoutLosses
 from versatune_plugin.training.outline import Outline, make_policy, within_bounds
 from versatune_plugin.training.probes import difficulty
+from versatune_plugin.training.state import RunState, read_state, refused, write_state
 
 if TYPE_CHECKING:
     from versatune_plugin.training.trainer import VersaTuneTrainer
@@ -39,6 +40,10 @@ class LiveMixture:
         prior: shape (k,).
         reference_loss: shape (k,), nats per token of this run's tokenizer, or None.
         output_dir: where the record goes.
+        settings: of the host, those that shape the run, as plain JSON.
+
+    Attributes:
+        resumes_by_itself: any undamaged checkpoint will do; the user named none.
     """
 
     def __init__(
@@ -49,7 +54,9 @@ class LiveMixture:
         prior: Vector,
         reference_loss: Vector | None,
         output_dir: Path,
+        settings: Mapping[str, Any],
     ) -> None:
+        self.settings = dict(settings)
         self.section = section
         self.outline = outline
         self.table = table
@@ -62,6 +69,7 @@ class LiveMixture:
         self.batch_losses: list[BatchLoss] = []
         self.exhausted: list[str] = []
         self.account = Account(output_dir, table, outline)
+        self.resumes_by_itself = False
         self._resumed_at: int | None = None
         self._end_measured = False
         self._heldout: HeldoutLosses
@@ -97,6 +105,9 @@ class LiveMixture:
             losses = self._measure(trainer, 0)
             self.first_row_loss = losses.row_loss
             self._tell(trainer, "measure", 0, losses)
+        elif self._resumed_at is not None and self.first_row_loss is None and "probes" in self.section.traits.reads:
+            # Resumed with other held-out rows or another mixture: difficulty is counted from here.
+            self.first_row_loss = self._measure(trainer, self._resumed_at).row_loss
 
     def after_step(self, trainer: VersaTuneTrainer, step: int, batch_loss: float | None) -> None:
         """Update the weights when ``step`` (optimizer steps done) is due; they act on the very next batch.
@@ -159,29 +170,83 @@ class LiveMixture:
                 "first_row_loss": None
                 if self.first_row_loss is None
                 else {name: rows.tolist() for name, rows in zip(names, self.first_row_loss, strict=True)},
-                "batch_losses": [[names[batch.domain], batch.weight, batch.loss] for batch in self.batch_losses],
+                "batch_losses": [
+                    [names[batch.domain], batch.weight, json_number(batch.loss)] for batch in self.batch_losses
+                ],
                 "measuring_seconds": self.account.measuring_seconds,
             },
         )
 
     def resume(self, checkpoint: Path) -> None:
-        """Take back the state that `save` wrote."""
-        state = read_state(checkpoint, self.fingerprint(), self.section.accept_changes, str(self.outline.split))
-        names = self.table.names
-        self.schedule = Schedule(state["first_step"], self._vector(state["weights"]))
+        """Take back the state that `save` wrote; under accepted changes, what no longer fits starts anew, and is named.
+
+        Raises:
+            VersaTuneError: the state is missing, damaged, of another run, or one that no run could have written.
+        """
+        accepts = self.section.accept_changes
+        state, changed = read_state(checkpoint, self.fingerprint(), accepts, str(self.outline.split))
+        names, plan = self.table.names, state.sampler.plan
+        of_another_unit = (plan.ahead is None) == self.sampler.plan.counts_tokens
+        if of_another_unit and changed:
+            LOG.warning("what the domains are owed starts anew: the weights are shares of something else now")
+            owed = {"credit": dict.fromkeys(names, 0.0), "ahead": None}
+            plan = plan.model_copy(update=owed)
+            state = state.model_copy(update={"sampler": state.sampler.model_copy(update={"plan": plan})})
+        problems = state.complaints(names, self.outline.batch_size, self.sampler.plan.room_of_a_batch)
+        if of_another_unit and not changed:
+            problems.append("sampler.plan.ahead is not that of a plan in this unit")
+        if problems:
+            raise refused(checkpoint, problems)
+        self.schedule = Schedule(state.first_step, self._vector(state.weights))
         self.sampler.plan.schedule = self.schedule
-        self.sampler.load_state_dict(state["sampler"])
-        if state["policy"]["mixture"] == self.section.mixture:
-            self.policy.load_state_dict(state["policy"]["state"])
-        if state["previous_loss"] is not None:
-            self.previous_loss = self._vector(state["previous_loss"])
-        if state["first_row_loss"] is not None:
-            self.first_row_loss = [np.array(state["first_row_loss"][name]) for name in names]
-        self.batch_losses = [BatchLoss(names.index(name), *figures) for name, *figures in state["batch_losses"]]
-        self.account.measuring_seconds = state["measuring_seconds"]
-        self._resumed_at = state["step"]
-        if state["step"] < self.outline.total_steps:
+        self.sampler.load_state_dict(state.sampler.model_dump())
+        if state.previous_loss is not None:
+            self.previous_loss = self._vector(state.previous_loss)
+        self._load_first_rows(checkpoint, state, changed)
+        self.batch_losses = [
+            BatchLoss(names.index(name), weight, np.nan if loss is None else loss)
+            for name, weight, loss in state.batch_losses
+        ]
+        self.account.measuring_seconds = state.measuring_seconds
+        anew = self._load_policy(checkpoint, state, changed)
+        self._resumed_at = state.step
+        if changed:
+            # New bounds hold for the weights in force, too.
+            self._rule(self._weights.copy() if anew is None else anew, state.step, bound=True)
+        if state.step < self.outline.total_steps:
             self._count_exhausted()
+
+    def _load_policy(self, checkpoint: Path, state: RunState, changed: bool) -> Vector | None:
+        """Take back the mixture's own state; returns the weights that rule from here, if not those in force."""
+        try:
+            if state.policy.mixture != self.section.mixture:
+                raise ValueError(f"the mixture was {state.policy.mixture!r}")
+            self.policy.load_state_dict(state.policy.state)
+            if (misfit := self.policy.misfit(state.step)) is not None:
+                raise ValueError(misfit)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            told = " ".join(str(error).split())
+            if not changed:
+                raise refused(
+                    checkpoint, [f"policy.state is none of the mixture {self.section.mixture!r}: {told}"]
+                ) from error
+            LOG.warning("the mixture %r starts anew from the weights in force: %s", self.section.mixture, told)
+            self.policy = make_policy(self.section, self.outline, self.table, self.prior)
+            self.batch_losses = []
+            return self.policy.start_at(state.step)
+        # Where nothing is measured, the mixture as it is configured now says what rules.
+        return self.policy.start_at(state.step) if changed and self.policy.reads_now == "nothing" else None
+
+    def _load_first_rows(self, checkpoint: Path, state: RunState, changed: bool) -> None:
+        if state.first_row_loss is None:
+            return
+        rows = [np.array(state.first_row_loss[name]) for name in self.table.names]
+        if all(len(own) == len(domain.heldout) for own, domain in zip(rows, self.table.domains, strict=True)):
+            self.first_row_loss = rows
+        elif not changed:
+            raise refused(checkpoint, ["first_row_loss is not of as many rows as are held out"])
+        else:
+            LOG.warning("the first losses of held-out rows start anew: other rows are held out")
 
     def fingerprint(self) -> dict[str, Any]:
         """What must be the same for a resumed run to be the same run, as plain JSON."""
@@ -191,6 +256,8 @@ class LiveMixture:
             "steps_per_epoch": self.outline.steps_per_epoch,
             "packing": self.outline.bin_tokens,
             "seed": self.outline.seed,
+            "total_steps": self.outline.total_steps,
+            "run": self.settings,
             "domains": {
                 domain.name: {"rows": domain.size, "held out": len(domain.heldout), "content": domain.digest}
                 for domain in self.table.domains
@@ -203,6 +270,8 @@ class LiveMixture:
                 "floor": self.section.floor,
                 "cap": self.section.cap,
                 "unit": self.section.unit,
+                "max_passes": self.section.max_passes,
+                "on_exhausted": self.section.on_exhausted,
                 "prior": by_domain(self.table.names, self.prior),
                 "reference": None if self.reference_loss is None else by_domain(self.table.names, self.reference_loss),
             },
@@ -252,12 +321,12 @@ class LiveMixture:
         self._rule(weights, step)
         self._tell(trainer, "turn", step, losses)
 
-    def _rule(self, weights: Vector, step: int) -> None:
-        """Let the proposed weights rule from ``step`` on."""
+    def _rule(self, weights: Vector, step: int, bound: bool = False) -> None:
+        """Let the proposed weights rule from ``step`` on; ``bound``: also if they do already, within today's bounds."""
         if not np.isfinite(weights).all() or (weights < 0).any() or weights.sum() <= 0:
             raise RuntimeError(f"the mixture {self.section.mixture!r} proposed {weights.tolist()} at step {step}")
         # Unchanged weights stay as they are, to the last bit.
-        if not np.array_equal(weights, self._weights):
+        if bound or not np.array_equal(weights, self._weights):
             self.schedule.append(step, within_bounds(self.section, self.policy, weights))
             self.schedule.forget(step)
 

@@ -12,6 +12,8 @@ from versatune_plugin.config import HEADING, Section, section_of
 from versatune_plugin.domains import DomainTable
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.host.conflicts import check_other_plugins
+from versatune_plugin.host.run_settings import settings_of_the_run
+from versatune_plugin.knowledge.base_model import weights_identity
 from versatune_plugin.reference.file import read_reference_losses
 from versatune_plugin.training.checkpoint import saving_warnings
 from versatune_plugin.training.live import LiveMixture
@@ -44,7 +46,8 @@ def start_run(cfg: Any, section: Section, given: DomainTable | None = None) -> L
             problems.append(str(error))
     if problems or prior is None:
         raise VersaTuneError.collected(HEADING, problems)
-    live = LiveMixture(section, outline, table, prior, reference, Path(cfg.output_dir))
+    settings = settings_of_the_run(cfg) | {"weights": weights_identity(str(cfg.base_model), cfg.revision_of_model)}
+    live = LiveMixture(section, outline, table, prior, reference, Path(cfg.output_dir), settings)
     if is_main_process():
         planned = planned_weights(section, outline, table, prior)
         show_outline(section, outline, table, prior, live.schedule.weights_at(0), planned, saving_warnings(cfg))

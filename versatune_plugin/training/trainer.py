@@ -19,7 +19,8 @@ from versatune_plugin.domains import IGNORED_LABEL
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.sampling.ahead import CollatedAhead
 from versatune_plugin.sampling.packed_rows import PackedRows
-from versatune_plugin.training.checkpoint import give_up_torn, last_complete, not_saved
+from versatune_plugin.training.checkpoint import complete, give_up_torn, last_complete, not_saved, undamaged
+from versatune_plugin.training.digests import DIGESTS_FILE, Digesting
 from versatune_plugin.training.live import LiveMixture
 
 # As Axolotl pads where it does not pad to the sequence length.
@@ -45,6 +46,7 @@ class VersaTuneTrainer(AxolotlTrainer):
                 "launch without them"
             )
         self.live = live
+        self._digesting = Digesting()
         live.attach(self)
         self.add_callback(MixtureCallback(self))
 
@@ -83,8 +85,30 @@ class VersaTuneTrainer(AxolotlTrainer):
         if self.args.should_save and self.args.save_total_limit:
             give_up_torn(output_dir)
         if checkpoint:
-            self.live.resume(Path(checkpoint))
-        return super().train(str(checkpoint) if checkpoint else None, *args, **kwargs)
+            checkpoint = self._undamaged(Path(checkpoint))
+        if checkpoint:
+            self.live.resume(checkpoint)
+        if self.args.should_save:
+            # A killed process had no time for them.
+            self._digesting.add(complete(output_dir))
+        done = super().train(str(checkpoint) if checkpoint else None, *args, **kwargs)
+        self._digesting.finish()
+        return done
+
+    def _undamaged(self, checkpoint: Path) -> Path | None:
+        """The checkpoint to go on from: this one, unless its bytes changed and any will do (see `undamaged`)."""
+        found: list[Any] = [None, None]
+        if self.args.process_index == 0:
+            try:
+                found[0] = undamaged(checkpoint, only_this=not self.live.resumes_by_itself)
+            except VersaTuneError as error:
+                found[1] = str(error)
+        if self.args.world_size > 1:
+            # One process reads the bytes for all.
+            torch.distributed.broadcast_object_list(found)
+        if found[1] is not None:
+            raise VersaTuneError(found[1])
+        return found[0]
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         """The micro-batches of an optimizer step.
@@ -127,6 +151,10 @@ class VersaTuneTrainer(AxolotlTrainer):
         """Make the optimizer what it was before its first step; learning rates follow the scheduler."""
         self.optimizer.optimizer.state.clear()
 
+    def digest(self, checkpoint: Path) -> None:
+        """Have the bytes of a checkpoint digested beside training."""
+        self._digesting.add([checkpoint])
+
     def remove_surplus_checkpoints(self) -> None:
         """Remove what ``save_total_limit`` leaves no room for, as every save does at its end."""
         if self.args.should_save:
@@ -137,8 +165,9 @@ class VersaTuneTrainer(AxolotlTrainer):
         checkpoint = Path(self._get_output_dir(trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         try:
             if self.args.should_save:
-                # Written over, it is complete only when this file is there again.
-                (checkpoint / TRAINER_STATE_NAME).unlink(missing_ok=True)
+                # Written over, it is complete only when these are there again.
+                for name in (TRAINER_STATE_NAME, DIGESTS_FILE):
+                    (checkpoint / name).unlink(missing_ok=True)
             self.accelerator.wait_for_everyone()
             return super()._save_checkpoint(model, trial, **kwargs)
         except (OSError, RuntimeError, SafetensorError, VersaTuneError) as error:
@@ -194,6 +223,11 @@ class MixtureCallback(TrainerCallback):
         if self.trainer.live.exhausted:
             control.should_training_stop = True
             control.should_save = True
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Digest what was saved, once every other callback has had its say."""
+        if args.should_save:
+            self.trainer.digest(Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}")
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

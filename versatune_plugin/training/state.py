@@ -1,0 +1,219 @@
+"""The file ``versatune_state.json`` in a checkpoint: enough to go on as if nothing had happened.
+
+What stands in the file was written by a run; what a run could not have written is refused, with the key and the remedy.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from versatune_plugin.artifacts import read_json, write_json
+from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.training.checkpoint import STATE_FILE, STATE_KIND, STATE_SCHEMA, TRAINER_STATE, check_resumable
+from versatune_plugin.training.digests import DIGESTS_FILE
+
+# Without these the cursors mean something else, so no option overrides them.
+BINDING = ("domains", "batch_size", "steps_per_epoch", "packing")
+SUM_TOLERANCE = 1e-6
+# A domain is never owed more than a few batches: the plan would walk through all of it at once.
+MOST_BATCHES_OWED = 8
+
+Count = Annotated[int, Field(ge=0, lt=2**62)]
+Real = Annotated[float, Field(allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1 + SUM_TOLERANCE, allow_inf_nan=False)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class PlanState(_Part):
+    """The plan of batches; see `BatchPlan.state_dict`."""
+
+    step: Count
+    credit: dict[str, Real]
+    cursor: dict[str, Count]
+    drawn: dict[str, Count]
+    ahead: dict[str, list[Count]] | None = None
+
+
+class SamplerState(_Part):
+    """The sampler; see `GlobalBatchSampler.state_dict`."""
+
+    plan: PlanState
+    tokens: dict[str, Count]
+    fill: Share | None
+
+
+class MixtureState(_Part):
+    """The mixture's name, and what it remembers, which it checks itself."""
+
+    mixture: str
+    state: dict[str, Any]
+
+
+class RunState(_Part):
+    """Everything in the file but ``kind``, ``schema`` and ``files``."""
+
+    step: Count
+    fingerprint: dict[str, Any]
+    split: str
+    weights: dict[str, Share]
+    first_step: Count
+    sampler: SamplerState
+    policy: MixtureState
+    previous_loss: dict[str, Real] | None
+    first_row_loss: dict[str, list[Real]] | None
+    batch_losses: list[tuple[str, Share, float | None]]
+    measuring_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+    def complaints(self, names: Sequence[str], batch_size: int, room: float) -> list[str]:
+        """What no run of these domains could have written, one sentence each.
+
+        Args:
+            names: the domains.
+            batch_size: rows (bins, under packing) of a global batch.
+            room: what one batch holds, in the unit of the plan's credit.
+        """
+        plan = self.sampler.plan
+        by_domain: dict[str, Mapping[str, Any] | None] = {
+            "weights": self.weights,
+            "sampler.plan.credit": plan.credit,
+            "sampler.plan.cursor": plan.cursor,
+            "sampler.plan.drawn": plan.drawn,
+            "sampler.plan.ahead": plan.ahead,
+            "sampler.tokens": self.sampler.tokens,
+            "previous_loss": self.previous_loss,
+            "first_row_loss": self.first_row_loss,
+        }
+        problems = [
+            f"{place} is of the domains {sorted(values)}, not of {sorted(names)}"
+            for place, values in by_domain.items()
+            if values is not None and values.keys() != set(names)
+        ]
+        if problems:
+            return problems
+        if abs(total := math.fsum(self.weights.values()) - 1) > SUM_TOLERANCE:
+            problems.append(f"weights sum to {total + 1:.6g}, not to 1")
+        if plan.step != self.step or self.first_step > self.step:
+            problems.append(f"step is {self.step}, sampler.plan.step {plan.step}, first_step {self.first_step}")
+        if abs(math.fsum(plan.credit.values())) > SUM_TOLERANCE * max(room, 1):
+            problems.append("sampler.plan.credit does not sum to 0")
+        for name in names:
+            ahead = [] if plan.ahead is None else plan.ahead[name]
+            if abs(plan.credit[name]) > MOST_BATCHES_OWED * room:
+                problems.append(f"sampler.plan.credit of {name} is {plan.credit[name]:g}, more than any run owes")
+            if plan.cursor[name] + len(ahead) > plan.drawn[name]:
+                problems.append(f"sampler.plan.cursor of {name} is beyond the {plan.drawn[name]} rows drawn")
+            if ahead != sorted(set(ahead)) or (ahead and ahead[0] <= plan.cursor[name]):
+                problems.append(f"sampler.plan.ahead of {name} is no rising list of positions beyond the cursor")
+        drawn = sum(plan.drawn.values())
+        if plan.ahead is None and drawn != self.step * batch_size:
+            problems.append(f"sampler.plan.drawn is {drawn} rows, but {self.step} steps of {batch_size} were done")
+        problems += [
+            f"batch_losses names {name!r}, which is no domain" for name, *_ in self.batch_losses if name not in names
+        ]
+        return problems
+
+
+def write_state(checkpoint: Path, state: Mapping[str, Any]) -> None:
+    """Write the state into a checkpoint directory in which all else lies but the host's ``trainer_state.json``.
+
+    The state lists those files and their sizes in bytes, so that a checkpoint that lost some of them is recognised.
+    """
+    files = {
+        path.relative_to(checkpoint).as_posix(): path.stat().st_size
+        for path in sorted(checkpoint.rglob("*"))
+        # Our own may lie there under a temporary name, if it was being written when an earlier process was killed.
+        if path.is_file()
+        and path.name != TRAINER_STATE
+        and STATE_FILE not in path.name
+        and DIGESTS_FILE not in path.name
+    }
+    write_json(checkpoint / STATE_FILE, {"kind": STATE_KIND, "schema": STATE_SCHEMA, **state, "files": files})
+
+
+def read_state(
+    checkpoint: Path, fingerprint: Mapping[str, Any], accept_changes: bool, split: str
+) -> tuple[RunState, bool]:
+    """Read a checkpoint's state and compare what it was made under with what is configured now.
+
+    Args:
+        checkpoint: the checkpoint directory.
+        fingerprint: of the run that wants to go on; nested mappings of plain values.
+        accept_changes: go on in spite of differences, except in what the cursors depend on.
+        split: how a global batch is shared out now; it may differ from the checkpoint's, its product may not.
+
+    Returns:
+        The state, and whether it was made under other settings, which were accepted.
+
+    Raises:
+        VersaTuneError: no state, a damaged one, or one of another run; the differences are named.
+    """
+    check_resumable(checkpoint)
+    payload = read_json(checkpoint / STATE_FILE, STATE_KIND, STATE_SCHEMA)
+    own = {name: value for name, value in payload.items() if name not in ("kind", "schema", "files")}
+    try:
+        state = RunState.model_validate_json(json.dumps(own))
+    except ValidationError as error:
+        told = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        raise refused(checkpoint, told) from error
+    _check_trainer_step(checkpoint, state.step)
+    differences = list(_differences(state.fingerprint, fingerprint))
+    bound = [text for name, text in differences if name.split(".")[0] in BINDING and name.count(".") < 2]
+    if bound or (differences and not accept_changes):
+        remedy = (
+            "Start a new run (`base_model:` set to the checkpoint)"
+            if bound
+            else "Undo the change, or set `versatune.accept_changes: true` to go on in spite of it"
+        )
+        problems = [text for _, text in differences]
+        if any(name == "batch_size" for name, _ in differences):
+            problems.append(
+                f"a global batch was {state.split}, and now is {split}: set them so that their product is "
+                f"{state.fingerprint.get('batch_size')} again, and the run goes on"
+            )
+        raise VersaTuneError.collected(
+            f"{checkpoint} was made by another run than the one configured now", [*problems, remedy]
+        )
+    return state, bool(differences)
+
+
+def refused(checkpoint: Path, problems: Sequence[str]) -> VersaTuneError:
+    """The error for a state that no run wrote."""
+    return VersaTuneError.collected(
+        f"{checkpoint / STATE_FILE} was not written by a run like this one: edited or damaged",
+        [*problems, "Resume from another checkpoint, or start a new run with `base_model:` set to this one"],
+    )
+
+
+def _check_trainer_step(checkpoint: Path, step: int) -> None:
+    host = json.loads((checkpoint / TRAINER_STATE).read_bytes())
+    done = host.get("global_step") if isinstance(host, dict) else None
+    if done != step:
+        raise refused(checkpoint, [f"step is {step}, but {TRAINER_STATE} says {done!r}"])
+
+
+def _differences(old: Any, new: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in sorted({*old, *new}):
+            inner = f"{name}.{key}" if name else str(key)
+            if key not in old:
+                yield inner, f"{inner}: not in the checkpoint, now {_short(new[key])}"
+            elif key not in new:
+                yield inner, f"{inner}: {_short(old[key])} in the checkpoint, gone now"
+            else:
+                yield from _differences(old[key], new[key], inner)
+    elif old != new:
+        yield name, f"{name}: {_short(old)} in the checkpoint, {_short(new)} now"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
