@@ -47,6 +47,7 @@ def whole(axolotl: Axolotl, tiny: Tiny, tmp_path_factory: pytest.TempPathFactory
     finished = detect(axolotl, folder, tiny.config(folder / "out", versatune=SECTION))
     assert finished.status == 0, finished.output
     assert "rows it was not trained on" in finished.output
+    assert "rows unlike any that it was trained on" in finished.output
     assert "written to knowledge.json; beside it knowledge.texts.jsonl" in finished.output
     return folder
 
@@ -59,9 +60,9 @@ def test_writes_where_the_section_looks(whole: Path, tiny: Tiny) -> None:
     assert made_by["base_model"] == str(tiny.model)
     assert made_by["start_token"] == {"role": "bos", "token": "<s>", "id": 0}
     assert made_by["weights"] == weights_identity(str(tiny.model))
-    # 30 rows are the smallest domain: a fifth of them is set aside in each.
-    assert made_by["judge"]["training_rows"] == {"code": 34, "law": 54, "medicine": 24}
-    assert made_by["judge"]["test_rows"] == {"code": 6, "law": 6, "medicine": 6}
+    # A fifth of each domain's rows is set aside.
+    assert made_by["judge"]["training_rows"] == {"code": 32, "law": 48, "medicine": 24}
+    assert made_by["judge"]["test_rows"] == {"code": 8, "law": 12, "medicine": 6}
     assert made_by["judge"]["accuracy"] > 0.9
     assert made_by["command"].startswith("axolotl versatune detect cfg.yml --out knowledge.json --texts 40")
 
