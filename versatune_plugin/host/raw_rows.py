@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from axolotl.utils.data.sft import _parse_dataset_type, get_dataset_wrapper
 from axolotl.utils.data.shared import datasets_with_name_generator, load_dataset_with_config
 
+from versatune_plugin.errors import VersaTuneError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -56,6 +58,9 @@ def load_raw_rows(entry: Any, cfg: Any) -> list[RawRows]:
     Args:
         entry: one of ``cfg.datasets``.
         cfg: Axolotl's validated configuration.
+
+    Raises:
+        VersaTuneError: the entry names none of its splits, and none is called ``train``.
     """
     from datasets import DatasetDict
 
@@ -63,7 +68,10 @@ def load_raw_rows(entry: Any, cfg: Any) -> list[RawRows]:
     for one in datasets_with_name_generator([entry]):
         rows = load_dataset_with_config(one, cfg.hf_use_auth_token, streaming=False)
         if isinstance(rows, DatasetDict):
-            rows = rows[one.split if one.split in rows else "train"]
+            split = one.split if one.split in rows else "train"
+            if split not in rows:
+                raise VersaTuneError(f"{one.path}: no split `train` among {', '.join(rows)}: name one with `split:`")
+            rows = rows[split]
         if one.shards:
             rows = rows.shuffle(seed=cfg.seed).shard(num_shards=one.shards, index=one.get("shards_idx", 0))
         found.append(RawRows(one, rows))
