@@ -38,6 +38,23 @@ CALLS: dict[str, tuple[tuple[tuple[object, ...], dict[str, object]], str]] = {
         "knowledge/base_model.py",
     ),
     "axolotl.loaders:ModelLoader.load": (given("self"), "knowledge/base_model.py"),
+    "axolotl.utils.data.shared:load_dataset_with_config": (
+        given("entry", "token", streaming=False),
+        "host/raw_rows.py",
+    ),
+    "axolotl.utils.data.shared:datasets_with_name_generator": (given("entries"), "host/raw_rows.py"),
+    "axolotl.utils.data.sft:_parse_dataset_type": (given("type"), "host/raw_rows.py"),
+    "axolotl.utils.data.sft:get_dataset_wrapper": (
+        given(
+            dataset_config=ANY,
+            tokenizer=ANY,
+            cfg=ANY,
+            dataset_base_type=ANY,
+            dataset=ANY,
+            dataset_prompt_style=ANY,
+        ),
+        "host/raw_rows.py",
+    ),
     "axolotl.cli.args:TrainerCliArgs": (given(), "reference/measure.py"),
     "axolotl.cli.train:do_train": (given("cfg", "cli_args"), "reference/measure.py"),
     "axolotl.prompters:AlpacaPrompter.build_prompt": (

@@ -13,7 +13,8 @@ import pytest
 from tests.tiny import WORDS
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.knowledge.calibration import Calibration, expected_calibration_error
-from versatune_plugin.knowledge.classifier import ClassifierJudge, template_lines
+from versatune_plugin.knowledge.classifier import ClassifierJudge
+from versatune_plugin.knowledge.content import content, repeated
 
 DATA = os.environ.get("VERSATUNE_DATA")
 Texts = dict[str, list[str]]
@@ -33,7 +34,7 @@ def rows(sizes: dict[str, int], *, seed: int, shared: float = 0.5) -> Texts:
 
 
 def judge(training: Texts, test: Texts, seed: int = 0) -> ClassifierJudge:
-    return ClassifierJudge(training, test, seed=seed, shorten=str)
+    return ClassifierJudge(training, test, seed=seed)
 
 
 SIZES = {"code": 120, "law": 120, "medicine": 120}
@@ -42,11 +43,12 @@ SIZES = {"code": 120, "law": 120, "medicine": 120}
 def test_rows_sum_to_one_and_do_not_depend_on_their_neighbours() -> None:
     training, test = rows(SIZES, seed=1), rows(SIZES, seed=2)
     made = judge(training, test)
-    texts = [*test["law"][:5], "words that no row has", *test["code"][:5]]
+    texts = [*test["law"][:5], "nothing which anyone knows", *test["code"][:5]]
     given = made.probabilities(texts)
     assert given.shape == (11, 3)
     np.testing.assert_allclose(given.sum(axis=1), 1, atol=1e-12)
     assert (given > 0).all()
+    np.testing.assert_array_equal(given[5], np.full(3, 1 / 3))
     alone = np.concatenate([made.probabilities([text]) for text in texts])
     np.testing.assert_array_equal(given, alone)
     again = judge(training, test)
@@ -79,7 +81,7 @@ def test_probabilities_are_calibrated_where_plain_regression_is_unsure() -> None
     made = judge(training, test)
     texts = [text for name in test for text in test[name]]
     truth = np.repeat([0, 1, 2], [800, 150, 50])
-    vectorizer, _, _ = made._fitted
+    vectorizer = made._model.vectorizer
     plain = LogisticRegression(max_iter=1000).fit(
         vectorizer.transform([text for name in training for text in training[name]]), np.repeat([0, 1, 2], 120)
     )
@@ -90,7 +92,7 @@ def test_probabilities_are_calibrated_where_plain_regression_is_unsure() -> None
         unsure, truth, weights
     )
     shares = np.array([0.8, 0.15, 0.05])
-    assert np.abs(calibrated.mean(axis=0) - shares).sum() < 0.5 * np.abs(unsure.mean(axis=0) - shares).sum()
+    assert np.abs(calibrated.mean(axis=0) - shares).sum() < 0.6 * np.abs(unsure.mean(axis=0) - shares).sum()
 
 
 def test_a_domain_with_more_rows_is_not_more_probable() -> None:
@@ -108,30 +110,8 @@ def test_settings_change_with_the_rows_and_the_seed() -> None:
     assert settings != judge(changed, test).settings()
     assert settings != judge(training, test, seed=1).settings()
     assert settings["training_rows"] == SIZES
-
-
-def test_the_prompt_template_is_not_learnt_from() -> None:
-    head, mark = "Below is an instruction.", "### Response:"
-    with_input = "Below is an instruction with an input."
-    draw = rows(SIZES, seed=1)
-    training = {
-        "code": [f"{with_input}\n{text}\n{mark}\n}}" for text in draw["code"]],
-        "law": [f"{with_input if number % 3 else head}\n{text}\n{mark}" for number, text in enumerate(draw["law"])],
-        "medicine": [f"{head}\n{text}\n{mark}" for text in draw["medicine"]],
-    }
-    assert template_lines(training) == {head, with_input, mark, "}"}
-    made = judge(training, training)
-    bare = judge(draw, draw)
-    texts = [f"{with_input}\n{text}" for text in rows(SIZES, seed=4)["medicine"]]
-    np.testing.assert_array_equal(made.probabilities(texts), bare.probabilities([t.split("\n")[1] for t in texts]))
-
-
-def test_a_line_of_some_rows_of_one_domain_is_content() -> None:
-    training = {
-        "code": [f"import os\nvalue = {number}" if number % 2 else f"value = {number}" for number in range(40)],
-        "law": [f"clause {number}" for number in range(40)],
-    }
-    assert template_lines(training) == frozenset()
+    passed_over = ClassifierJudge(training, test, seed=0, without=repeated([["law clause"] * 9])).settings()
+    assert {name for name in settings if settings[name] != passed_over[name]} == {"not_read"}
 
 
 def test_chinese_is_read_character_by_character() -> None:
@@ -147,7 +127,7 @@ def test_chinese_is_read_character_by_character() -> None:
 
 def test_refuses_too_few_rows_and_a_single_domain() -> None:
     few = rows({"code": 40, "law": 14, "medicine": 3}, seed=0)
-    with pytest.raises(VersaTuneError, match="(?s)'law' has 14 training rows, but needs 15.*'medicine' has 3"):
+    with pytest.raises(VersaTuneError, match="(?s)'law' has 14 training rows .* but needs 15.*'medicine' has 3"):
         judge(few, few)
     one = rows({"code": 40}, seed=0)
     with pytest.raises(VersaTuneError, match="only the domain code"):
@@ -162,12 +142,14 @@ def test_calibration_undoes_a_known_distortion() -> None:
     true_logits = draw.normal(size=(20_000, 3)) * 2
     true = np.exp(true_logits) / np.exp(true_logits).sum(axis=1, keepdims=True)
     truth = (draw.random((20_000, 1)) > true.cumsum(axis=1)).sum(axis=1)
-    distorted = true_logits / 5 + np.array([0.3, 0.0, -0.2])
-    found = Calibration.fit(distorted, truth, np.ones(20_000))
+    evidence = draw.uniform(0.2, 1, size=20_000)
+    distorted = (true_logits - evidence[:, None] * np.array([-1.5, 0.0, 1.0])) / 5
+    found = Calibration.fit(distorted, evidence, truth, np.ones(20_000))
     assert found.sharpness == pytest.approx(5, rel=0.03)
     np.testing.assert_allclose(found.bias - found.bias[1], [-1.5, 0, 1.0], atol=0.1)
-    np.testing.assert_allclose(found.probabilities(distorted), true, atol=0.03)
-    assert np.isfinite(Calibration.fit(np.eye(3) * 9, np.arange(3), np.ones(3)).bias).all()
+    np.testing.assert_allclose(found.probabilities(distorted, evidence), true, atol=0.03)
+    np.testing.assert_array_equal(found.probabilities(np.zeros((1, 3)), np.zeros(1)), np.full((1, 3), 1 / 3))
+    assert np.isfinite(Calibration.fit(np.eye(3) * 9, np.ones(3), np.arange(3), np.ones(3)).bias).all()
 
 
 def test_calibration_error_by_hand() -> None:
@@ -192,7 +174,18 @@ def test_tells_real_domains_apart() -> None:
             texts[name] = ["\n".join(row[key] for key in ("instruction", "input", "output")) for row in made]
         return texts
 
-    report = ClassifierJudge(read("sft", 300), read("sft_heldout", 300), seed=0, shorten=lambda t: t[:500]).describe()
+    training, test = read("sft", 300), read("sft_heldout", 300)
+    without = repeated(training.values())
+    report = ClassifierJudge(
+        *(
+            {name: [content(text, without)[:500] for text in texts[name]] for name in texts}
+            for texts in (training, test)
+        ),
+        seed=0,
+        without=without,
+    ).describe()
     assert report["accuracy"] > 0.9
+    assert report["accuracy_unlike"] > 0.65
     assert report["log_loss"] < 0.25
-    assert report["calibration_error"] < 0.04
+    assert report["calibration_error"] < 0.05
+    assert report["warnings"] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.conftest import Axolotl, Finished, Tiny
+from tests.knowledge.layouts import entry
+from tests.tiny import WORDS
 from versatune_plugin.knowledge import load_knowledge, read_knowledge
 from versatune_plugin.knowledge.base_model import weights_identity
 from versatune_plugin.knowledge.generation import BaseModelSampler, batch_seed
@@ -46,8 +49,10 @@ def whole(axolotl: Axolotl, tiny: Tiny, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("whole")
     finished = detect(axolotl, folder, tiny.config(folder / "out", versatune=SECTION))
     assert finished.status == 0, finished.output
-    assert "rows it was not trained on" in finished.output
-    assert "written to knowledge.json; beside it knowledge.texts.jsonl" in finished.output
+    printed = " ".join(finished.output.split())
+    assert "rows it was not trained on" in printed
+    assert "rows unlike any that it was trained on" in printed
+    assert "written to knowledge.json; beside it knowledge.texts.jsonl" in printed
     return folder
 
 
@@ -59,9 +64,9 @@ def test_writes_where_the_section_looks(whole: Path, tiny: Tiny) -> None:
     assert made_by["base_model"] == str(tiny.model)
     assert made_by["start_token"] == {"role": "bos", "token": "<s>", "id": 0}
     assert made_by["weights"] == weights_identity(str(tiny.model))
-    # 30 rows are the smallest domain: a fifth of them is set aside in each.
-    assert made_by["judge"]["training_rows"] == {"code": 34, "law": 54, "medicine": 24}
-    assert made_by["judge"]["test_rows"] == {"code": 6, "law": 6, "medicine": 6}
+    # A fifth of each domain's rows is set aside; one row of law repeats another once it is cut to 24 tokens.
+    assert made_by["judge"]["training_rows"] == {"code": 32, "law": 48, "medicine": 24}
+    assert made_by["judge"]["test_rows"] == {"code": 8, "law": 11, "medicine": 6}
     assert made_by["judge"]["accuracy"] > 0.9
     assert made_by["command"].startswith("axolotl versatune detect cfg.yml --out knowledge.json --texts 40")
 
@@ -75,6 +80,31 @@ def test_the_texts_are_those_of_the_base_model(whole: Path, tiny: Tiny) -> None:
     assert [(text.text, text.tokens) for text in directly] == [
         (line["text"], line["tokens"]) for line in lines if line["iteration"] == 2 and 8 <= line["index"] < 16
     ]
+
+
+def test_the_same_texts_have_the_same_shares_whatever_the_formats(
+    axolotl: Axolotl, tiny: Tiny, whole: Path, tmp_path: Path
+) -> None:
+    lines = [json.loads(line) for line in (whole / "knowledge.texts.jsonl").read_text().splitlines()]
+    draw = random.Random(3)
+    for number, line in enumerate(lines[1:]):
+        name = ("code", "law", "law", "medicine")[number % 4]
+        line["text"] = " ".join(draw.choices(WORDS[name].split() + WORDS["code"].split(), k=6))
+    shares = []
+    for layouts in (("alpaca", "alpaca", "alpaca"), ("chat", "segments", "preamble")):
+        folder = tmp_path / "-".join(layouts)
+        folder.mkdir()
+        (folder / "knowledge.texts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        datasets = []
+        for name, layout in zip(("code", "law", "medicine"), layouts, strict=True):
+            rows = [json.loads(line) for line in tiny.files[name].read_text().splitlines()]
+            datasets.append(entry(layout, name, [(row["instruction"], row["output"]) for row in rows], folder))
+        cfg = tiny.config(folder / "out", versatune=SECTION, datasets=datasets)
+        finished = detect(axolotl, folder, cfg)
+        assert finished.status == 0, finished.output
+        shares.append(read_knowledge(folder / "knowledge.json", ("code", "law", "medicine")))
+    assert shares[0]["law"] > shares[0]["medicine"] + 0.05
+    assert shares[1] == pytest.approx(shares[0], abs=0.005)
 
 
 def test_survives_kills_without_a_trace(axolotl: Axolotl, tiny: Tiny, whole: Path, tmp_path: Path) -> None:
@@ -158,8 +188,8 @@ def test_refuses_several_processes_and_a_configuration_without_the_plugin(
     assert several.status == 1
     assert "detection runs in one process, but 2 were started" in several.output
     del cfg["plugins"], cfg["versatune"]
-    for entry in cfg["datasets"]:
-        del entry["domain"]
+    for dataset in cfg["datasets"]:
+        del dataset["domain"]
     bare = detect(axolotl, tmp_path, cfg)
     assert bare.status == 1
     assert "does not name VersaTune" in bare.output

@@ -16,12 +16,13 @@ _SHARPEST = 100.0
 
 @dataclass(frozen=True)
 class Calibration:
-    """Probabilities from logits: softmax(sharpness * logits + bias).
+    """Probabilities from logits: softmax(sharpness * logits + evidence * bias).
 
     Attributes:
         sharpness: the inverse of a temperature.
         bias: shape (k,). Without it a domain with few rows stays less probable than its share: weighting its rows does
-            not undo that a classifier of very many features sees few of that domain's features.
+            not undo that a classifier of very many features sees few of that domain's features. It acts as far as a
+            text gives evidence (0 to 1): a text of which nothing is known is not judged by the bias.
 
     Source: bias-corrected temperature scaling, Alexandari, Kundaje and Shrikumar 2020, "Maximum Likelihood with
     Bias-Corrected Calibration is Hard-To-Beat at Label Shift Adaptation", section 2.
@@ -31,11 +32,12 @@ class Calibration:
     bias: np.ndarray
 
     @classmethod
-    def fit(cls, logits: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> Calibration:
+    def fit(cls, logits: np.ndarray, evidence: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> Calibration:
         """The maximum of the weighted likelihood.
 
         Args:
             logits: shape (n, k), of rows that the classifier was not fitted on.
+            evidence: of the rows, shape (n,), from 0 to 1.
             truth: column numbers, shape (n,).
             weights: of the rows, shape (n,).
         """
@@ -44,10 +46,11 @@ class Calibration:
         shares = weights / weights.sum()
 
         def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-            scores = log_softmax(parameters[0] * logits + parameters[1:], axis=1)
+            scores = log_softmax(parameters[0] * logits + evidence[:, None] * parameters[1:], axis=1)
             slope = shares[:, None] * (np.exp(scores) - right)
             bias = parameters[1:]
-            gradient = np.concatenate([[(slope * logits).sum()], slope.sum(axis=0) + 2 * _BIAS_PENALTY * bias])
+            by_bias = evidence @ slope + 2 * _BIAS_PENALTY * bias
+            gradient = np.concatenate([[(slope * logits).sum()], by_bias])
             return -float((shares[:, None] * right * scores).sum()) + _BIAS_PENALTY * float(bias @ bias), gradient
 
         start = np.concatenate([[1.0], np.zeros(domains)])
@@ -55,9 +58,9 @@ class Calibration:
         found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
         return cls(float(found[0]), found[1:])
 
-    def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """Shape (n, k) from shape (n, k)."""
-        given: np.ndarray = softmax(self.sharpness * logits + self.bias, axis=1)
+    def probabilities(self, logits: np.ndarray, evidence: np.ndarray) -> np.ndarray:
+        """Shape (n, k) from shapes (n, k) and (n,)."""
+        given: np.ndarray = softmax(self.sharpness * logits + evidence[:, None] * self.bias, axis=1)
         return given
 
 

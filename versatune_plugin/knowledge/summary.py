@@ -30,7 +30,13 @@ def show_knowledge(knowledge: Knowledge, console: Console | None = None) -> None
         table.add_row(name, f"{share:.2%}", f"{low:.2%} - {high:.2%}", f"{made_by['spread'][name]:.2%}")
     console.print(table)
     judge = made_by["judge"]
-    quality = f", accuracy {judge['accuracy']:.1%} on rows it was not trained on" if "accuracy" in judge else ""
+    quality = ""
+    if "accuracy" in judge:
+        quality = f", accuracy {judge['accuracy']:.1%} on rows it was not trained on"
+    if "accuracy_unlike" in judge:
+        quality += f", {judge['accuracy_unlike']:.1%} on rows unlike any that it was trained on"
     console.print(f"judge: {judge['name']}{quality}")
+    for warning in judge.get("warnings", ()):
+        console.print(f"warning: {warning}", style="yellow", markup=False)
     console.print(f"without a usable judgement: {knowledge.unparsed} texts, {made_by['blank']} of them blank")
     console.print(f"written to {knowledge.path}; beside it {made_by['texts_file']} and {made_by['judgements_file']}")

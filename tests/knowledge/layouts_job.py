@@ -1,0 +1,29 @@
+"""Judges texts under several configurations in one process, for tests. Arguments: the texts, the configurations."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from versatune_plugin.config import section_of
+from versatune_plugin.knowledge import DetectionOptions
+from versatune_plugin.knowledge.base_model import BaseModel, load_configuration
+from versatune_plugin.knowledge.judges import JUDGES, JudgeContext
+
+
+def main() -> None:
+    texts = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    for path in map(Path, sys.argv[2:]):
+        cfg = load_configuration(path)
+        section = section_of(cfg)
+        options = DetectionOptions(max_new_tokens=120)
+        judge = JUDGES["classifier"](
+            JudgeContext(section.domains, options, cfg, section.dataset_domains, BaseModel(cfg).tokenizer)
+        )
+        found = {"shares": judge.probabilities(texts).mean(axis=0).tolist(), "judge": judge.describe()}
+        path.with_suffix(".json").write_text(json.dumps(found), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
