@@ -16,7 +16,7 @@ LOG = logging.getLogger("axolotl.versatune")
 STATE_FILE = "versatune_state.json"
 TRAINER_STATE = "trainer_state.json"
 KIND = "versatune.state"
-SCHEMA = 4
+SCHEMA = 5
 # Without these the cursors mean something else, so no option overrides them.
 BINDING = ("domains", "batch_size", "steps_per_epoch", "packing")
 

@@ -63,6 +63,7 @@ class LiveMixture:
         self.exhausted: list[str] = []
         self.account = Account(output_dir, table, outline)
         self._resumed_at: int | None = None
+        self._recorded: dict[str, Any] | None = None
         self._end_measured = False
         self._heldout: HeldoutLosses
         self.sampler: GlobalBatchSampler
@@ -92,7 +93,8 @@ class LiveMixture:
             "reference": None if self.reference_loss is None else by_domain(self.table.names, self.reference_loss),
         }
         resumed_at = self._resumed_at
-        self.account.open(trainer, settings, resumed_at, resumed_at is not None and self.over(resumed_at))
+        over = resumed_at is not None and self.over(resumed_at)
+        self.account.open(trainer, settings, resumed_at, self._recorded, over)
         if self._resumed_at is None and self.outline.measuring.heldout:
             losses = self._measure(trainer, 0)
             self.first_row_loss = losses.row_loss
@@ -161,6 +163,7 @@ class LiveMixture:
                 else {name: rows.tolist() for name, rows in zip(names, self.first_row_loss, strict=True)},
                 "batch_losses": [[names[batch.domain], batch.weight, batch.loss] for batch in self.batch_losses],
                 "measuring_seconds": self.account.measuring_seconds,
+                "record": self.account.record.so_far,
             },
         )
 
@@ -180,6 +183,7 @@ class LiveMixture:
         self.batch_losses = [BatchLoss(names.index(name), *figures) for name, *figures in state["batch_losses"]]
         self.account.measuring_seconds = state["measuring_seconds"]
         self._resumed_at = state["step"]
+        self._recorded = state["record"]
         if state["step"] < self.outline.total_steps:
             self._count_exhausted()
 
