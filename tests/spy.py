@@ -23,6 +23,7 @@ class SpyPlugin(BasePlugin):
     ``SPY_KILL=domain`` kills the process, as the machine would, when it comes to train on that domain alone.
     ``SPY_EVERY=file`` writes down the text of every row that any run of this process trains on, whichever plugins that
     run names, with the run's output directory. ``SPY_FAIL=load:1`` (or ``train:1``) raises an error in process 1.
+    ``SPY_CLOCK=backwards`` gives every checkpoint, once it is complete, an earlier time than the one before.
     """
 
     def register(self, cfg: Any) -> None:
@@ -35,6 +36,8 @@ class SpyPlugin(BasePlugin):
         if file := os.environ.get("SPY_BATCHES"):
             several = trainer.args.world_size > 1
             self._record(trainer, Path(f"{file}.{trainer.args.process_index}" if several else file))
+        if os.environ.get("SPY_CLOCK") == "backwards":
+            _turn_back_the_clock()
         self._fail("train", trainer.args.process_index)
         if spoiled := os.environ.get("SPY_SPOIL"):
             step, domain = spoiled.split(":")
@@ -73,6 +76,18 @@ class SpyPlugin(BasePlugin):
                     output.loss = output.loss * float("nan")
 
         trainer.model.register_forward_hook(hook, with_kwargs=True)
+
+
+def _turn_back_the_clock() -> None:
+    from transformers import TrainerState
+
+    save = TrainerState.save_to_json
+
+    def saved(self: Any, json_path: str) -> None:
+        save(self, json_path)
+        os.utime(Path(json_path).parent, (2e9 - 100 * self.global_step,) * 2)
+
+    TrainerState.save_to_json = saved  # type: ignore[method-assign]
 
 
 def _record_every_run(file: Path) -> None:
