@@ -20,6 +20,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from versatune_plugin.domains import IGNORED_LABEL
 from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.host.interrupt import end_on_interrupt
 from versatune_plugin.sampling.ahead import CollatedAhead
 from versatune_plugin.sampling.packed_rows import PackedRows
 from versatune_plugin.training.checkpoint import (
@@ -102,6 +103,7 @@ class VersaTuneTrainer(AxolotlTrainer):
         if self.args.should_save:
             # A killed process had no time for them.
             self._digesting.add(complete(output_dir))
+        end_on_interrupt(output_dir, last_complete)
         done = super().train(str(checkpoint) if checkpoint else None, *args, **kwargs)
         self._digesting.finish()
         return done
