@@ -1,15 +1,16 @@
 from __future__ import annotations
 
-from versatune_plugin.host.reference_run import TAKEN_PLUGINS, loss_settings
+from versatune_plugin.host.reference_run import loss_settings
 from versatune_plugin.host.run_settings import KIND_OF
 
-RAW = {key: f"my {key}" for key in KIND_OF} | {"plugins": ["versatune", "somebody.elses.Plugin", TAKEN_PLUGINS[4]]}
+LIGER = "axolotl.integrations.liger.LigerPlugin"
+RAW = {key: f"my {key}" for key in KIND_OF} | {"plugins": ["versatune", "somebody.elses.Plugin", LIGER]}
 
 
 def test_what_shapes_the_loss_is_taken_and_nothing_else() -> None:
     taken, dropped = loss_settings(RAW | {"liger_rope": True, "lm_eval_tasks": ["hellaswag"]}, None)
     assert dropped == ["somebody.elses.Plugin"]
-    assert taken["plugins"] == ["versatune_plugin.VersaTunePlugin", TAKEN_PLUGINS[4]]
+    assert taken["plugins"] == ["versatune_plugin.VersaTunePlugin", LIGER]
     for key in ("base_model", "adapter", "lora_r", "special_tokens", "chat_template", "sequence_len", "learning_rate"):
         assert taken[key] == f"my {key}"
     for key in ("optimizer", "bf16", "attn_implementation", "deepspeed", "fsdp_config", "seed", "sample_packing"):

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from versatune_plugin.host.conflicts import host_conflicts
-from versatune_plugin.host.run_settings import KIND_OF, KINDS
+from versatune_plugin.host.run_settings import KIND_OF, KINDS, settings_of_the_run
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,3 +34,11 @@ def test_every_option_about_the_whole_data_set_has_a_meaning() -> None:
         if meaning.strip() == "refused":
             said = host_conflicts({name: 8})
             assert name == "label_balance_window_optim_steps" or any(one.startswith(f"{name}: 8") for one in said), name
+
+
+def test_zero_and_false_are_settings_where_nothing_is_not() -> None:
+    """The host clips at 1.0, warms up 3 % of the run and so on where a key is missing, and not where it is 0."""
+    assert settings_of_the_run({"warmup_steps": None, "max_steps": 9, "output_dir": "out"}) == {}
+    for name in ("warmup_steps", "max_grad_norm", "cosine_min_lr_ratio", "lora_dropout"):
+        assert settings_of_the_run({name: 0}) == {name: 0}
+    assert settings_of_the_run({"mean_resizing_embeddings": False}) == {"mean_resizing_embeddings": False}

@@ -78,3 +78,30 @@ def test_a_record_played_back_trains_the_same_model(axolotl: Axolotl, tiny: Tiny
     assert len(weights) == 6
     assert read_record(tmp_path / "replay")[0]["weights"] == pytest.approx(mean)
     assert digest(tmp_path / "replay") != digest(tmp_path / "live")
+
+
+def test_what_shapes_the_run_is_compared_and_the_rest_may_change(axolotl: Axolotl, tiny: Tiny, tmp_path: Path) -> None:
+    grokfast = "axolotl.integrations.grokfast.GrokfastPlugin"
+    cfg = tiny.config(
+        tmp_path / "run", max_steps=4, save_strategy="steps", save_steps=2, versatune={"mixture": "uniform"},
+        plugins=["versatune_plugin.VersaTunePlugin", grokfast], grokfast_lamb=1.5, grokfast_alpha=0.9,
+    )  # fmt: skip
+    first = axolotl.train(cfg)
+    assert first.status == 0, first.output
+    again = {**cfg, "resume_from_checkpoint": str(tmp_path / "run" / "checkpoint-2")}
+    changed = {"warmup_steps": 0, "weight_decay": 0.1, "learning_rate": 2e-3, "grokfast_lamb": 3.0, "grokfast_alpha": 0}
+    refused = axolotl.train({**again, **changed})
+    assert refused.status != 0
+    told = " ".join(refused.output.split())
+    for difference in (
+        "run.learning_rate: 0.001 in the checkpoint, 0.002 now",
+        "run.warmup_steps: not in the checkpoint, now 0",
+        "run.weight_decay: 0.0 in the checkpoint, 0.1 now",
+        f"run.plugins.{grokfast}.grokfast_lamb: 1.5 in the checkpoint, 3.0 now",
+        f"run.plugins.{grokfast}.grokfast_alpha: 0.9 in the checkpoint, 0.0 now",
+        "versatune.accept_changes: true",
+    ):
+        assert difference in told, difference
+    other_place = {"output_dir": str(tmp_path / "again"), "logging_steps": 2, "save_total_limit": 1, "save_steps": 3}
+    resumed = axolotl.train({**again, **other_place, "micro_batch_size": 1, "gradient_accumulation_steps": 4})
+    assert resumed.status == 0, resumed.output

@@ -10,20 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from versatune_plugin.host.other_plugins import ENGINE_PLUGINS, TRAINING_PLUGINS, keys_of
 from versatune_plugin.host.run_settings import KIND_OF, SHAPES_THE_LOSS
 from versatune_plugin.host.startup import PLUGIN, PLUGIN_NAMES
 from versatune_plugin.plugin import VersaTunePlugin
 
-# Plugins of Axolotl's own that change how a step is computed, or what is trained; any other may do anything.
-TAKEN_PLUGINS = (
-    "axolotl.integrations.cut_cross_entropy.CutCrossEntropyPlugin",
-    "axolotl.integrations.densemixer.DenseMixerPlugin",
-    "axolotl.integrations.grokfast.GrokfastPlugin",
-    "axolotl.integrations.kernels.KernelsPlugin",
-    "axolotl.integrations.liger.LigerPlugin",
-    "axolotl.integrations.mora.MoraPlugin",
-    "axolotl.integrations.spectrum.SpectrumPlugin",
-)
+TAKEN_PLUGINS = (*TRAINING_PLUGINS, *ENGINE_PLUGINS)
 # Of these the rows that the run has are already the outcome.
 ALREADY_APPLIED = (
     "val_set_size", "test_datasets", "dataset_exact_deduplication", "dataset_shard_num", "dataset_shard_idx",
@@ -45,9 +37,11 @@ def loss_settings(raw: Mapping[str, Any], model: str | None) -> tuple[dict[str, 
     Returns:
         The settings, without data sets, length and output directory; the names of the plugins that are left out.
     """
+    from axolotl.integrations.base import load_plugin
+
     named = [name for name in raw.get("plugins") or [] if name not in PLUGIN_NAMES]
     plugins = [name for name in named if name in TAKEN_PLUGINS]
-    of_plugins = {key for name in plugins for key in _keys_of(name)}
+    of_plugins = {key for name in plugins for key in keys_of(load_plugin(name))}
     taken = {
         key: value
         for key, value in raw.items()
@@ -76,16 +70,3 @@ def load_alone(settings: Mapping[str, Any]) -> tuple[Any, VersaTunePlugin]:
     manager.plugins.clear()
     cfg = load_cfg(DictDefault(dict(settings)))
     return cfg, next(plugin for plugin in manager.plugins.values() if isinstance(plugin, VersaTunePlugin))
-
-
-def _keys_of(plugin: str) -> list[str]:
-    """The keys that a plugin of Axolotl's adds to the schema."""
-    from importlib import import_module
-
-    from axolotl.integrations.base import load_plugin
-
-    place = load_plugin(plugin).get_input_args()
-    if place is None:
-        return []
-    module, _, name = place.rpartition(".")
-    return list(getattr(import_module(module), name).model_fields)

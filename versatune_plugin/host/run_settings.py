@@ -167,20 +167,20 @@ NOT_COMPARED = (
 
 
 def settings_of_the_run(cfg: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a validated configuration shapes a run, as plain JSON; what is not set, or switched off, is left out."""
-    return {
-        name: _plain(cfg[name])
-        for kind in SHAPES_THE_RUN
-        for name in KINDS[kind]
-        if name not in NOT_COMPARED and cfg.get(name) not in (None, False, [], {})
-    }
+    """What of a validated configuration shapes a run, as plain JSON; what is not set is left out.
+
+    Zero and false are not left out: the host warms up where ``warmup_steps`` is missing, and not where it is 0.
+    """
+    names = [name for kind in SHAPES_THE_RUN for name in KINDS[kind] if name not in NOT_COMPARED]
+    return plain({name: cfg.get(name) for name in names})
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Settings as plain JSON; in a mapping, what is not set is left out."""
     if isinstance(value, Mapping):
-        return {str(name): _plain(inner) for name, inner in value.items() if inner is not None}
+        return {str(name): plain(inner) for name, inner in value.items() if inner is not None}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [plain(inner) for inner in value]
     if isinstance(value, Enum):
-        return _plain(value.value)
+        return plain(value.value)
     return value if isinstance(value, bool | int | float | str) else str(value)

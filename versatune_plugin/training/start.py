@@ -12,6 +12,7 @@ from versatune_plugin.config import HEADING, Section, section_of
 from versatune_plugin.domains import DomainTable
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.host.conflicts import check_other_plugins
+from versatune_plugin.host.other_plugins import settings_of_plugins
 from versatune_plugin.host.run_settings import settings_of_the_run
 from versatune_plugin.knowledge.base_model import weights_identity
 from versatune_plugin.reference.file import read_reference_losses
@@ -46,7 +47,10 @@ def start_run(cfg: Any, section: Section, given: DomainTable | None = None) -> L
             problems.append(str(error))
     if problems or prior is None:
         raise VersaTuneError.collected(HEADING, problems)
-    settings = settings_of_the_run(cfg) | {"weights": weights_identity(str(cfg.base_model), cfg.revision_of_model)}
+    settings = settings_of_the_run(cfg) | {
+        "weights": weights_identity(str(cfg.base_model), cfg.revision_of_model),
+        "plugins": settings_of_plugins(cfg),
+    }
     live = LiveMixture(section, outline, table, prior, reference, Path(cfg.output_dir), settings)
     if is_main_process():
         planned = planned_weights(section, outline, table, prior)
