@@ -57,7 +57,7 @@ def test_preprocess_then_train(axolotl: Axolotl, tiny: Tiny, tmp_path: Path) -> 
     later = {**cfg, "versatune": {**SECTION, "knowledge": "not-yet.json"}}
     prepared = axolotl.run("axolotl.cli.main", "preprocess", written(later, tmp_path))
     assert prepared.status == 0, prepared.output
-    assert len(list((tmp_path / "prepared").glob("*/state.json"))) == 3
+    assert len(list((tmp_path / "prepared").glob("*/*/state.json"))) == 3
     trained = axolotl.train(cfg)
     assert trained.status == 0, trained.output
     assert trained.output.count("Loading prepared dataset from disk") == 3
@@ -111,7 +111,7 @@ def test_plan_says_what_a_run_would_do_and_does_not_train(axolotl: Axolotl, tiny
     assert "measuring 4 held-out rows a domain costs about 21.7% of training compute" in planned.output
     row = next(line for line in planned.output.splitlines() if line.strip(" │┃").startswith("law"))
     assert [cell.strip() for cell in row.split("│")[1:-1]] == [
-        *["law", "56", "4", "0", "0.5000", "0.5000", "120", "2.14"]
+        *["law", "56", "4", "0", "0", "0.5000", "0.5000", "120", "2.14"]
     ]
     # Axolotl opens its log there.
     assert {path.name for path in (tmp_path / "out").iterdir()} <= {"debug.log"}

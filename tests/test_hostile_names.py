@@ -66,7 +66,7 @@ NAMES = {
     "that no file can hold": ["surrogate \udcff", "law"],
 }
 # What the judge of `detect` needs.
-ROWS = 24
+ROWS = 60
 
 
 def test_forty_names() -> None:
@@ -160,7 +160,9 @@ def test_no_name_leaves_its_folder_or_arrives_changed(runs: Runs) -> None:
         end = finished.output[-700:]
         if runs.listing() != before:
             faults.append(f"{command} wrote outside: {sorted(dict(runs.listing().items() ^ before.items()))}")
-        if "Traceback (most recent call last)" in finished.output:
+        # Axolotl's own commands show where an error came from; ours is the last word.
+        alone = command != "train" or "VersaTuneError: " not in finished.output
+        if alone and "Traceback (most recent call last)" in finished.output:
             faults.append(f"{command} ended in a traceback: ...{end}")
         elif not did[command] and not refused(runs, finished):
             faults.append(f"{command} did not work and refused no name: ...{end}")

@@ -130,7 +130,8 @@ def resolved(value: Any, names: tuple[str, ...], folder: Path) -> Any:
     if set(plain) != {"record"}:
         return plain
     first, *rest = plain["record"]
-    lines = [{"kind": "start", "weights": first["weights"]}, *({"kind": "update", **line} for line in rest)]
+    start = {"kind": "start", "mixture": "versatune", "total_steps": STEPS, "weights": first["weights"]}
+    lines = [start, *({"kind": "update", **line} for line in rest)]
     text = "".join(json.dumps(line) + "\n" for line in [*lines, {"kind": "end", "step": STEPS}])
     path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.jsonl"
     path.write_text(text, encoding="utf-8")
