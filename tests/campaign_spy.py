@@ -51,6 +51,8 @@ def _rows(inputs: dict[str, Any], tokenizer: Any) -> Any:
             restarts = places[number].tolist()
             starts += [at for at in range(1, len(tokens)) if restarts[at] == 0 and restarts[at - 1] != 0]
         for start, end in zip(starts, [*starts[1:], len(tokens)], strict=True):
-            marks = re.findall(MARK, tokenizer.decode(tokens[start:end]))
-            if marks:
-                yield [marks[0], sum(label != -100 for label in learnt[start + 1 : end])]
+            own = tokens[start:end]
+            if any(token != tokenizer.pad_token_id for token in own):
+                # A long text of `completion` is cut into several rows, of which the first has the mark.
+                mark = re.search(MARK, tokenizer.decode(own))
+                yield [mark and mark.group(), sum(label != -100 for label in learnt[start + 1 : end])]

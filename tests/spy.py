@@ -6,6 +6,8 @@ import json
 import os
 import re
 import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,13 @@ class SpyPlugin(BasePlugin):
     """``SPY_BATCHES=file`` records batches; ``SPY_SPOIL=step:domain`` makes held-out losses infinite.
 
     Several processes write ``file.0``, ``file.1``, ... Each line has the process's own weights, losses and policy,
-    and the class that wraps the model with its ZeRO stage.
+    and the class that wraps the model with its ZeRO stage. ``SPY_FAIL=load:1`` (or ``train:1``) raises an error in
+    process 1.
 
-    ``SPY_KILL=domain`` kills the process, as the machine would, when it comes to train on that domain alone.
-    ``SPY_EVERY=file`` writes down the text of every row that any run of this process trains on, whichever plugins that
-    run names, with the run's output directory. ``SPY_FAIL=load:1`` (or ``train:1``) raises an error in process 1.
+    The others act on every run of the process, whichever plugins that run names. ``SPY_KILL=domain`` kills it, as the
+    machine would, when it comes to train on that domain alone. ``SPY_INTERRUPT=step`` interrupts it in that step, as
+    Ctrl-C does; ``SPY_WAIT=step:file`` waits in a step until the file is there. ``SPY_EVERY=file`` writes down the text
+    of every row that is trained on, with the run's output directory.
     """
 
     def register(self, cfg: Any) -> None:
@@ -30,11 +34,18 @@ class SpyPlugin(BasePlugin):
             _record_every_run(Path(file))
         if domain := os.environ.pop("SPY_KILL", None):
             _kill_before(domain)
+        if step := os.environ.pop("SPY_INTERRUPT", None):
+            _in_step(int(step), lambda: os.kill(os.getpid(), signal.SIGINT))
+        if waits := os.environ.pop("SPY_WAIT", None):
+            step, file = waits.split(":")
+            _in_step(int(step), lambda: _wait_for(Path(file)))
 
     def post_trainer_create(self, cfg: Any, trainer: Any) -> None:
         if file := os.environ.get("SPY_BATCHES"):
             several = trainer.args.world_size > 1
             self._record(trainer, Path(f"{file}.{trainer.args.process_index}" if several else file))
+        if os.environ.get("SPY_CLOCK") == "backwards":
+            _turn_back_the_clock()
         self._fail("train", trainer.args.process_index)
         if spoiled := os.environ.get("SPY_SPOIL"):
             step, domain = spoiled.split(":")
@@ -75,6 +86,18 @@ class SpyPlugin(BasePlugin):
         trainer.model.register_forward_hook(hook, with_kwargs=True)
 
 
+def _turn_back_the_clock() -> None:
+    from transformers import TrainerState
+
+    save = TrainerState.save_to_json
+
+    def saved(self: Any, json_path: str) -> None:
+        save(self, json_path)
+        os.utime(Path(json_path).parent, (2e9 - 100 * self.global_step,) * 2)
+
+    TrainerState.save_to_json = saved  # type: ignore[method-assign]
+
+
 def _record_every_run(file: Path) -> None:
     from versatune_plugin.training.trainer import VersaTuneTrainer
 
@@ -106,3 +129,22 @@ def _kill_before(domain: str) -> None:
         attach(self, live)
 
     VersaTuneTrainer.attach = killing  # type: ignore[method-assign]
+
+
+def _in_step(step: int, act: Callable[[], Any]) -> None:
+    from versatune_plugin.training.trainer import VersaTuneTrainer
+
+    training_step = VersaTuneTrainer.training_step
+
+    def acting(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.state.global_step == step:
+            act()
+        return training_step(self, *args, **kwargs)
+
+    VersaTuneTrainer.training_step = acting  # type: ignore[method-assign]
+
+
+def _wait_for(file: Path) -> None:
+    file.with_name(f"{file.name}.waiting").touch()
+    while not file.exists():
+        time.sleep(0.05)

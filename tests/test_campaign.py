@@ -28,16 +28,16 @@ OUR_NEEDS = (
 )
 
 
-def seen_by_the_spy(file: Path) -> dict[str, list[tuple[str, int, int]]]:
+def seen_by_the_spy(file: Path) -> dict[str, list[tuple[str | None, int, int]]]:
     """By phase: mark, supervised tokens and step of every row that the model was given."""
-    phases: dict[str, list[tuple[str, int, int]]] = defaultdict(list)
+    phases: dict[str, list[tuple[str | None, int, int]]] = defaultdict(list)
     for line in file.read_text().splitlines():
         one = json.loads(line)
         phases[one["phase"]] += [(mark, learnt, one["step"]) for mark, learnt in one["rows"]]
     return phases
 
 
-def check_what_was_trained(cfg: dict[str, Any], phases: dict[str, list[tuple[str, int, int]]]) -> None:
+def check_what_was_trained(cfg: dict[str, Any], phases: dict[str, list[tuple[str | None, int, int]]]) -> None:
     """The record against the spy: rows, tokens, batches, and no row that is held out or evaluated on."""
     record = read_record(Path(cfg["output_dir"]))
     end = record[-1]
@@ -54,7 +54,7 @@ def check_what_was_trained(cfg: dict[str, Any], phases: dict[str, list[tuple[str
         assert set(Counter(step for _, _, step in trained).values()) == {batch}
     assert {step for _, _, step in trained} == set(range(end["step"]))
     rows, tokens = Counter(), Counter()
-    shared = {mark for mark, names in owners.items() if len(names) > 1}
+    shared = {mark for mark, names in owners.items() if len(names) > 1} | {None}
     for mark, learnt, _ in trained:
         if mark not in shared:
             (name,) = owners[mark]
@@ -68,7 +68,7 @@ def check_what_was_trained(cfg: dict[str, Any], phases: dict[str, list[tuple[str
             assert (rows[name], tokens[name]) == (end["rows"][name], end["tokens"][name]), name
     assert min(learnt for _, learnt, _ in trained) > 0
     kept_out = {mark for phase in ("measure", "evaluate") for mark, _, _ in phases[phase]}
-    assert kept_out & {mark for mark, _, _ in trained} == set()
+    assert (kept_out & {mark for mark, _, _ in trained}) - {None} == set()
     if cfg["versatune"]["heldout"]:
         measured = {mark for mark, _, _ in phases["measure"]}
         assert len(measured) >= cfg["versatune"]["heldout"]

@@ -33,7 +33,7 @@ def test_an_example_is_valid(path: Path, tmp_path: Path, monkeypatch: pytest.Mon
     domains = {entry["domain"] for entry in raw["datasets"]}
     # The record that an example replays.
     (tmp_path / "versatune-out").mkdir()
-    start = {"kind": "start", "weights": dict.fromkeys(domains, 0.25)}
+    start = {"kind": "start", "mixture": "uniform", "total_steps": 9, "weights": dict.fromkeys(domains, 0.25)}
     (tmp_path / "versatune-out" / "versatune.jsonl").write_text(json.dumps(start) + "\n")
     monkeypatch.chdir(tmp_path)
     cfg = DictDefault(raw)

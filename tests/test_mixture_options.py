@@ -110,7 +110,8 @@ def test_all_of_it_in_one_message() -> None:
 
 def test_a_record_of_other_domains(tmp_path: Path) -> None:
     record = tmp_path / "versatune.jsonl"
-    record.write_text(json.dumps({"kind": "start", "weights": {"law": 0.5, "poetry": 0.5}}) + "\n")
+    start = {"kind": "start", "mixture": "uniform", "total_steps": 9, "weights": {"law": 0.5, "poetry": 0.5}}
+    record.write_text(json.dumps(start) + "\n")
     message = told({"mixture": "replay", "replay": str(record)})
     assert "unknown domain 'poetry'" in message
     assert "no entry for domain 'code'" in message

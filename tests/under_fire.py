@@ -29,8 +29,8 @@ from versatune_plugin.reporting.record import read_record
 STEPS = 20
 LIMIT = 2
 SECTION = {**test_run.SECTION, "update_steps": 2, "samples_per_epoch": 48}
-# Of the clock, or of where a run was put together again.
-VARYING = ("seconds", "measuring_seconds", "seconds_since_start", "best_checkpoint")
+# Of the clock, of where a run was put together again, or of which run it is.
+VARYING = ("seconds", "measuring_seconds", "seconds_since_start", "best_checkpoint", "run", "record")
 # Of tensors, in a checkpoint and beside it.
 TENSOR_FILES = (".safetensors", ".pt", ".pth")
 SAVED = ("model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth")

@@ -77,7 +77,7 @@ def append_json_lines(path: Path, payloads: Iterable[Mapping[str, Any]]) -> None
     Raises:
         VersaTuneError: they could not be written; the lines before them are intact.
     """
-    text = "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in payloads)
+    text = json_lines(payloads)
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as file:
@@ -88,7 +88,12 @@ def append_json_lines(path: Path, payloads: Iterable[Mapping[str, Any]]) -> None
 
 def write_json_lines(path: Path, payloads: Iterable[Mapping[str, Any]]) -> None:
     """Write a whole file of JSON lines, in one rename."""
-    _replace(path, "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in payloads))
+    _replace(path, json_lines(payloads))
+
+
+def json_lines(payloads: Iterable[Mapping[str, Any]]) -> str:
+    """Lines of JSON as they are written to a file."""
+    return "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in payloads)
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:

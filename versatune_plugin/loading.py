@@ -50,6 +50,10 @@ def load_rows(cfg: Any, labels: Sequence[str]) -> DomainTable:
         # Axolotl's test sets belong to no domain of ours: they are loaded once.
         parts[name], found = _prepared(cfg, labels, name, with_tests=number == 0)
         tests = tests if found is None else found
+    if empty := [name for name, part in parts.items() if not len(part)]:
+        # Nothing is known of their columns.
+        problems = [f"domain {name!r} has no rows left: look at its files and at `sequence_len`" for name in empty]
+        raise VersaTuneError.collected("there is nothing to train on", problems)
     names = sorted(parts)
     aligned = dict(zip(names, _aligned({name: parts[name] for name in names}), strict=True))
     chosen, left_out = _chosen(cfg, {name: aligned[name] for name in in_order})
@@ -154,7 +158,7 @@ def _chosen(cfg: Any, parts: Mapping[str, Dataset]) -> tuple[dict[str, Rows], di
     """The rows of each domain that may be trained or evaluated on, and how many are left out, and why."""
     chosen, left_out, problems, seen = {}, {}, [], np.empty(0, dtype=np.uint64)
     for name, part in parts.items():
-        rows = np.flatnonzero(_scan(part)[2]) if len(part) else np.empty(0, dtype=np.int64)
+        rows = np.flatnonzero(_scan(part)[2])
         counts = {"without_labels": len(part) - len(rows)}
         if cfg.dataset_exact_deduplication:
             own = row_keys(part, ["input_ids", "labels"])[rows]
@@ -176,8 +180,6 @@ def _chosen(cfg: Any, parts: Mapping[str, Dataset]) -> tuple[dict[str, Rows], di
 
 
 def _why_none(rows: int, counts: Mapping[str, int]) -> str:
-    if not rows:
-        return "look at its files and at `sequence_len`"
     if counts["without_labels"] == rows:
         return f"none of its {rows} rows has a token that the loss is taken over; look at its `type:` and its roles"
     told = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from axolotl.common.datasets import TrainDatasetMeta
 
     from versatune_plugin.domains import DomainTable
+    from versatune_plugin.training.folder_lock import FolderLock
     from versatune_plugin.training.live import LiveMixture
 
 
@@ -30,6 +32,7 @@ class VersaTunePlugin(BasePlugin):
 
     live: LiveMixture
     given: DomainTable | None = None
+    _lock: FolderLock | None = None
 
     def register(self, cfg: dict[str, Any]) -> None:
         """Read the section ``versatune:`` and the data sets' domains before Axolotl's schema drops the latter."""
@@ -52,6 +55,7 @@ class VersaTunePlugin(BasePlugin):
         from versatune_plugin.host.cpu_processes import admit_cpu_processes
         from versatune_plugin.loading import load_rows
         from versatune_plugin.training.checkpoint import settle_resume
+        from versatune_plugin.training.folder_lock import FolderLock
         from versatune_plugin.training.start import start_run
 
         section = section_of(cfg)
@@ -59,8 +63,15 @@ class VersaTunePlugin(BasePlugin):
             table = load_rows(cfg, section.dataset_domains)
             return TrainDatasetMeta(table.dataset, table.validation)
         admit_cpu_processes(cfg)
-        found = settle_resume(cfg)
-        self.live = start_run(cfg, section, self.given)
+        check_writable(Path(cfg.output_dir))
+        if int(os.environ.get("RANK", "0")) == 0:
+            self._lock = FolderLock(Path(cfg.output_dir))
+        try:
+            found = settle_resume(cfg)
+            self.live = start_run(cfg, section, self.given)
+        except BaseException:
+            self._unlock()
+            raise
         self.live.resumes_by_itself = found
         return TrainDatasetMeta(self.live.table.dataset, self.live.table.validation, self.live.outline.total_steps)
 
@@ -91,3 +102,12 @@ class VersaTunePlugin(BasePlugin):
                 f"of `plugins: {list(cfg.plugins)}` keep only one that brings a trainer, or list versatune first"
             )
         trainer.attach(self.live)
+
+    def post_train_unload(self, cfg: Any) -> None:
+        """Let another run have the output directory: everything is written."""
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None

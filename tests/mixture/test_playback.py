@@ -15,7 +15,7 @@ def shares(code: float, law: float, medicine: float) -> dict[str, float]:
     return {"medicine": medicine, "code": code, "law": law}
 
 
-START = {"kind": "start", "weights": shares(0.5, 0.3, 0.2)}
+START = {"kind": "start", "mixture": "versatune", "total_steps": 20, "weights": shares(0.5, 0.3, 0.2)}
 RUN: list[dict[str, Any]] = [
     START,
     {"kind": "measure", "step": 0, "weights": shares(0.5, 0.3, 0.2)},
@@ -43,7 +43,7 @@ def test_the_mean_of_a_run_is_weighted_by_steps(tmp_path: Path) -> None:
 
 
 def test_a_mean_may_leave_a_domain_under_the_floor(tmp_path: Path) -> None:
-    path = record(tmp_path, [{"kind": "start", "weights": shares(1, 0, 0)}, {"kind": "end", "step": 5}])
+    path = record(tmp_path, [{**START, "weights": shares(1, 0, 0)}, {"kind": "end", "step": 5}])
     policy = make("replay", [1 / 3] * 3, floor=0.1, replay=path)
     assert bounded(policy, policy.initial_weights()).tolist() == [1.0, 0.0, 0.0]
 
@@ -130,8 +130,8 @@ def test_a_record_that_begins_later_cannot_be_played_back(tmp_path: Path) -> Non
     [
         ([], "no record of a run"),
         (RUN[1:], "no record of a run"),
-        ([{"kind": "start", "weights": {"code": 1, "law": 1, "poetry": 1}}, *RUN[1:]], "unknown domain 'poetry'"),
-        ([{"kind": "start", "weights": shares(0, 0, 0)}, *RUN[1:]], "every entry is zero"),
+        ([{**START, "weights": {"code": 1, "law": 1, "poetry": 1}}], "unknown domain 'poetry'"),
+        ([{**START, "weights": shares(0, 0, 0)}, *RUN[1:]], "every entry is zero"),
     ],
 )
 def test_a_record_of_something_else_is_told(tmp_path: Path, name: str, lines: list[dict[str, Any]], told: str) -> None:
@@ -155,9 +155,9 @@ def test_a_record_that_is_not_there_or_not_json_is_told(tmp_path: Path, name: st
 @pytest.mark.parametrize(
     "lines",
     [
-        [{"kind": "start"}, *RUN[1:]],
-        [{"kind": "start", "weights": None}, *RUN[1:]],
-        [{"kind": "start", "weights": {"code": None, "law": 1, "medicine": 1}}, *RUN[1:]],
+        [{name: value for name, value in START.items() if name != "weights"}, *RUN[1:]],
+        [{**START, "weights": None}, *RUN[1:]],
+        [{**START, "weights": {"code": None, "law": 1, "medicine": 1}}, *RUN[1:]],
         [START, {"kind": "update", "step": 10}],
         [START, {"kind": "update", "weights": shares(1, 1, 1)}],
         [START, {"step": 10}],

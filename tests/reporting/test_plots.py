@@ -46,6 +46,17 @@ def test_weights_name_every_domain_with_its_first_and_last_share(tmp_path: Path)
     assert "optimizer step" in text
 
 
+def test_a_record_that_begins_later_is_drawn_from_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[list[int]] = []
+    monkeypatch.setattr(Axes, "step", lambda self, steps, *rest, **how: drawn.append(list(steps)))
+    limits: list[tuple[float, float]] = []
+    monkeypatch.setattr(Axes, "set_xlim", lambda self, *ends: limits.append(ends))
+    start, _, *rest = record()
+    plot_weights([{**start, "resumed_at": 15}, *rest], tmp_path / "weights.svg")
+    assert drawn == [[15, 20, 60]] * len(DOMAINS)
+    assert limits == [(15, 60)]
+
+
 def test_weights_are_a_step_function_until_the_last_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: dict[str, tuple[list[float], list[float], str]] = {}
     step = Axes.step

@@ -124,6 +124,23 @@ def test_torn_checkpoints_are_named_passed_over_and_the_first_to_go(calm: Campai
     assert outcome(campaign.out) == outcome(calm.out)
 
 
+def test_a_run_goes_on_from_the_newest_checkpoint_without_a_flipped_bit(calm: Campaign, tmp_path: Path) -> None:
+    campaign = another(calm, tmp_path)
+    shutil.copytree(calm.out, campaign.out)
+    damaged = campaign.out / "checkpoint-20" / "optimizer.pt"
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+    explicit = another(calm, tmp_path, resume_from_checkpoint=str(damaged.parent)).start()
+    assert explicit.status == 1
+    assert f"{damaged.parent} cannot be resumed from: optimizer.pt is damaged" in explicit.output
+    assert f"Resume from {campaign.out / 'checkpoint-18'}, the newest undamaged one" in explicit.output
+    finished = campaign.start()
+    assert finished.status == 0, finished.output
+    assert f"{damaged.parent} is not resumed from: optimizer.pt is damaged" in finished.output
+    assert outcome(campaign.out) == outcome(calm.out)
+
+
 def test_a_checkpoint_written_over_is_complete_only_at_the_end(calm: Campaign, tmp_path: Path) -> None:
     campaign = another(calm, tmp_path)
     shutil.copytree(calm.out, campaign.out)

@@ -1,4 +1,4 @@
-"""What a checkpoint's state may hold: only what a run wrote is believed; accepted changes go on, or say what not."""
+"""What a checkpoint's state may hold: what a run wrote is believed; accepted changes go on or say what does not."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ def show_knowledge(knowledge: Knowledge, console: Console | None = None) -> None
         knowledge: as `detect` returns it.
         console: where to print; by default the standard output.
     """
-    console = console or Console(highlight=False)
+    console = console or Console(highlight=False, markup=False)
     made_by = knowledge.made_by
     start = made_by["start_token"]
     table = Table(

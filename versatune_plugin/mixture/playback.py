@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from versatune_plugin.artifacts import read_json_lines
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.mixture.contract import Policy, PolicyOptions, Signal, Start, StaticPolicy
 from versatune_plugin.mixture.weights import Vector, complaints, normalised
+from versatune_plugin.reporting.record import read_record
 
 
 class Stretch(BaseModel):
@@ -125,23 +124,16 @@ def read_stretches(path: Path) -> tuple[list[Stretch], int]:
     """The weights that a recorded run drew with, and the step at which it ended.
 
     Raises:
-        VersaTuneError: no such file, or not the record of a run.
+        VersaTuneError: as of `read_record`.
     """
-    lines: list[Any] = read_json_lines(path)
-    if not lines or not isinstance(lines[0], Mapping) or lines[0].get("kind") != "start":
-        raise VersaTuneError(f"{path}: no record of a run (its first line must have kind 'start')")
-    stretches: dict[int, Stretch] = {}
-    end = 0
-    for number, line in enumerate(lines, start=1):
-        try:
-            step = line.get("resumed_at", 0) if line["kind"] == "start" else line["step"]
-            if line["kind"] in ("start", "update", "turn"):
-                stretches[step] = Stretch(step=step, weights=line["weights"])
-            end = max(end, step)
-        except (AttributeError, KeyError, TypeError, ValidationError) as error:
-            raise VersaTuneError(f"{path}: line {number} is not of a run's record ({_first_line(error)})") from None
-    steps = sorted(stretches)
-    return [stretches[step] for step in steps], max(end, steps[-1] + 1)
+    start, *lines = read_record(path)
+    first = start.get("resumed_at", 0)
+    stretches = {first: Stretch(step=first, weights=start["weights"])}
+    for line in lines:
+        if line["kind"] in ("update", "turn"):
+            stretches[line["step"]] = Stretch(step=line["step"], weights=line["weights"])
+    end = lines[-1]["step"] if lines else first
+    return list(stretches.values()), max(end, max(stretches) + 1)
 
 
 def record_complaints(option: str, path: Path, domains: Sequence[str], from_the_start: bool = False) -> list[str]:
@@ -157,7 +149,3 @@ def record_complaints(option: str, path: Path, domains: Sequence[str], from_the_
     if from_the_start and stretches[0].step != 0:
         problems.append(f"{option}: {path} begins at step {stretches[0].step}, so the steps before it are unknown")
     return problems
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]

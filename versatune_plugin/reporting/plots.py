@@ -28,7 +28,7 @@ def plot_weights(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     """
     start = records[0]
     changes = [
-        (0, start["weights"]),
+        (start.get("resumed_at", 0), start["weights"]),
         *((line["step"], line["weights"]) for line in records if line["kind"] in ("update", "turn")),
     ]
     last = max([start["total_steps"], *(step for step, _ in changes)])
@@ -48,7 +48,7 @@ def plot_weights(records: Sequence[Mapping[str, Any]], path: Path) -> None:
             linewidth=2,
             label=f"{name}  {shares[0]:.1%} → {shares[-1]:.1%}",
         )
-    axes.set_xlim(0, last)
+    axes.set_xlim(steps[0], last)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("optimizer step")
     axes.set_ylabel("weight (share of the rows drawn)")

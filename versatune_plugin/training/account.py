@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +45,23 @@ class Account:
         self._outline = outline
         self._started = 0.0
 
-    def open(self, trainer: VersaTuneTrainer, settings: dict[str, Any], resumed_at: int | None, over: bool) -> None:
-        """Begin the record, or go on with it after the step of the checkpoint; ``over`` as in `RunRecord.resume`."""
+    def open(
+        self,
+        trainer: VersaTuneTrainer,
+        settings: dict[str, Any],
+        resumed_at: int | None,
+        so_far: Mapping[str, Any] | None,
+        over: bool,
+    ) -> None:
+        """Begin the record, or go on with it after the step of the checkpoint.
+
+        Args:
+            trainer: of the run.
+            settings: for the first line.
+            resumed_at: step of the checkpoint; None in a fresh run.
+            so_far: as in `RunRecord.resume`.
+            over: as in `RunRecord.resume`.
+        """
         self._started = time.perf_counter()
         if not trainer.is_world_process_zero():
             return
@@ -54,7 +69,7 @@ class Account:
         if resumed_at is None:
             self.record.start(facts)
         else:
-            self.record.resume(resumed_at, facts, over)
+            self.record.resume(resumed_at, so_far, facts, over)
 
     def tell(
         self,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import os
+import shutil
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -151,11 +152,34 @@ def torn(checkpoint: Path) -> str | None:
     return None
 
 
-def give_up_torn(output_dir: Path) -> None:
-    """Make torn checkpoints the oldest, so that ``save_total_limit`` removes them before any complete one."""
-    for checkpoint in _checkpoints(output_dir):
-        if torn(checkpoint) is not None:
-            os.utime(checkpoint, (0, 0))
+def torn_checkpoints(output_dir: Path) -> set[Path]:
+    """The checkpoints in an output directory that were not written to their end, or lost a part."""
+    return {checkpoint for checkpoint in _checkpoints(output_dir) if torn(checkpoint) is not None}
+
+
+def remove_surplus(output_dir: Path, limit: int | None, step: int, best: str | None, unsound: Set[Path]) -> None:
+    """Remove the checkpoints that ``save_total_limit`` leaves no room for; clocks say nothing about which.
+
+    First go the torn ones, then those beyond ``step`` (of an earlier run, or of one that was resumed from before them),
+    then the others from the lowest step up; never the one of ``step``, nor the best.
+
+    Args:
+        output_dir: where they are.
+        limit: how many may stay; None or 0: all.
+        step: of the newest.
+        best: the best one, or None.
+        unsound: which of them are torn.
+    """
+    found = _checkpoints(output_dir)
+    if not limit or len(found) <= limit:
+        return
+    kept = {f"checkpoint-{step}", Path(best).name if best is not None else None}
+    surplus = sorted(
+        (path for path in found if path.name not in kept),
+        key=lambda path: (path not in unsound, _step(path) < step, _step(path)),
+    )
+    for checkpoint in surplus[: len(found) - limit]:
+        shutil.rmtree(checkpoint, ignore_errors=True)
 
 
 def not_saved(checkpoint: Path, error: Exception) -> VersaTuneError:

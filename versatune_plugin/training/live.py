@@ -71,6 +71,7 @@ class LiveMixture:
         self.account = Account(output_dir, table, outline)
         self.resumes_by_itself = False
         self._resumed_at: int | None = None
+        self._recorded: dict[str, Any] | None = None
         self._end_measured = False
         self._heldout: HeldoutLosses
         self.sampler: GlobalBatchSampler
@@ -100,7 +101,8 @@ class LiveMixture:
             "reference": None if self.reference_loss is None else by_domain(self.table.names, self.reference_loss),
         }
         resumed_at = self._resumed_at
-        self.account.open(trainer, settings, resumed_at, resumed_at is not None and self.over(resumed_at))
+        over = resumed_at is not None and self.over(resumed_at)
+        self.account.open(trainer, settings, resumed_at, self._recorded, over)
         if self._resumed_at is None and self.outline.measuring.heldout:
             losses = self._measure(trainer, 0)
             self.first_row_loss = losses.row_loss
@@ -177,6 +179,7 @@ class LiveMixture:
                     [names[batch.domain], batch.weight, json_number(batch.loss)] for batch in self.batch_losses
                 ],
                 "measuring_seconds": self.account.measuring_seconds,
+                "record": self.account.record.so_far,
             },
         )
 
@@ -213,6 +216,7 @@ class LiveMixture:
         self.account.measuring_seconds = state.measuring_seconds
         anew = self._load_policy(checkpoint, state, changed)
         self._resumed_at = state.step
+        self._recorded = None if state.record is None else state.record.model_dump()
         if changed:
             # New bounds hold for the weights in force, too.
             self._rule(self._weights.copy() if anew is None else anew, state.step, bound=True)

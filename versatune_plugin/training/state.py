@@ -58,6 +58,14 @@ class MixtureState(_Part):
     state: dict[str, Any]
 
 
+class RecordState(_Part):
+    """The run's id, and what of its record was written; see `RunRecord.so_far`."""
+
+    run: str
+    bytes: Count
+    digest: str
+
+
 class RunState(_Part):
     """Everything in the file but ``kind``, ``schema`` and ``files``."""
 
@@ -73,6 +81,7 @@ class RunState(_Part):
     first_row_loss: dict[str, list[Real | None]] | None
     batch_losses: list[tuple[str, Share, float | None]]
     measuring_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    record: RecordState | None
 
     def complaints(self, names: Sequence[str], batch_size: int, room: float) -> list[str]:
         """What no run of these domains could have written, one sentence each.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Set
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+import transformers.trainer
 from axolotl.core.trainers.base import AxolotlTrainer
 from axolotl.utils.collators import DataCollatorForSeq2Seq
 from datasets import Dataset
@@ -13,13 +16,21 @@ from safetensors import SafetensorError
 from torch.utils.data import DataLoader
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from versatune_plugin.domains import IGNORED_LABEL
 from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.host.interrupt import end_on_interrupt
 from versatune_plugin.sampling.ahead import CollatedAhead
 from versatune_plugin.sampling.packed_rows import PackedRows
-from versatune_plugin.training.checkpoint import complete, give_up_torn, last_complete, not_saved, undamaged
+from versatune_plugin.training.checkpoint import (
+    complete,
+    last_complete,
+    not_saved,
+    remove_surplus,
+    torn_checkpoints,
+    undamaged,
+)
 from versatune_plugin.training.digests import DIGESTS_FILE, Digesting
 from versatune_plugin.training.live import LiveMixture
 
@@ -33,6 +44,7 @@ class VersaTuneTrainer(AxolotlTrainer):
     live: LiveMixture
     # Nats and supervised tokens of the micro-batches of this optimizer step.
     _step_nats: torch.Tensor | None = None
+    _torn: Set[Path] = frozenset()
 
     def attach(self, live: LiveMixture) -> None:
         """Take the mixture that decides the batches, before training starts.
@@ -83,7 +95,7 @@ class VersaTuneTrainer(AxolotlTrainer):
         if resume_from_checkpoint is True and not checkpoint:
             raise VersaTuneError(f"{output_dir} has no complete checkpoint to resume from")
         if self.args.should_save and self.args.save_total_limit:
-            give_up_torn(output_dir)
+            self._torn = torn_checkpoints(output_dir)
         if checkpoint:
             checkpoint = self._undamaged(Path(checkpoint))
         if checkpoint:
@@ -91,6 +103,7 @@ class VersaTuneTrainer(AxolotlTrainer):
         if self.args.should_save:
             # A killed process had no time for them.
             self._digesting.add(complete(output_dir))
+        end_on_interrupt(output_dir, last_complete)
         done = super().train(str(checkpoint) if checkpoint else None, *args, **kwargs)
         self._digesting.write(wait=True)
         return done
@@ -159,11 +172,11 @@ class VersaTuneTrainer(AxolotlTrainer):
         """Write the digests that are there by now into their checkpoints."""
         self._digesting.write()
 
-    def remove_surplus_checkpoints(self) -> None:
-        """Remove what ``save_total_limit`` leaves no room for, as every save does at its end."""
+    def remove_surplus_checkpoints(self, **_: Any) -> None:
+        """Remove what ``save_total_limit`` leaves no room for; the host's function would ask the clock."""
         if self.args.should_save:
-            best = self.state.best_model_checkpoint
-            rotate_checkpoints(self.args.output_dir, self.args.save_total_limit, best, use_mtime=True)
+            limit, best = self.args.save_total_limit, self.state.best_model_checkpoint
+            remove_surplus(Path(self.args.output_dir), limit, self.state.global_step, best, self._torn)
 
     def _save_checkpoint(self, model: Any, trial: Any, **kwargs: Any) -> Any:
         checkpoint = Path(self._get_output_dir(trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
@@ -173,8 +186,10 @@ class VersaTuneTrainer(AxolotlTrainer):
                 # Written over, it is complete only when these are there again.
                 for name in (TRAINER_STATE_NAME, DIGESTS_FILE):
                     (checkpoint / name).unlink(missing_ok=True)
+                self._torn -= {checkpoint}
             self.accelerator.wait_for_everyone()
-            return super()._save_checkpoint(model, trial, **kwargs)
+            with _rotating(self.remove_surplus_checkpoints):
+                return super()._save_checkpoint(model, trial, **kwargs)
         except (OSError, RuntimeError, SafetensorError, VersaTuneError) as error:
             raise not_saved(checkpoint, error) from error
 
@@ -247,6 +262,17 @@ class MixtureCallback(TrainerCallback):
     ) -> None:
         """Close the record."""
         self.trainer.live.finish(self.trainer, state.global_step)
+
+
+@contextmanager
+def _rotating(by: Callable[..., None]) -> Iterator[None]:
+    """Have the host's trainer call another function where it removes old checkpoints."""
+    of_the_host = transformers.trainer.rotate_checkpoints
+    transformers.trainer.rotate_checkpoints = by
+    try:
+        yield
+    finally:
+        transformers.trainer.rotate_checkpoints = of_the_host
 
 
 def _already_collated(batch: Any) -> Any:
