@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from versatune_plugin.training.digests import Digesting, damage, write_digests
+from versatune_plugin.training.digests import Digesting, damage, digests_of
 
 
 def main() -> None:
@@ -38,9 +38,9 @@ def main() -> None:
             began = time.perf_counter()
             digesting.add([checkpoint])
             waits.append(time.perf_counter() - began)
-            digesting.finish()
+            digesting.write(wait=True)
             began = time.perf_counter()
-            write_digests(checkpoint)
+            digests_of(checkpoint)
             reads.append(time.perf_counter() - began)
             began = time.perf_counter()
             assert damage(checkpoint) is None

@@ -12,6 +12,7 @@ from tests.batches import batches
 from tests.conftest import Axolotl, Tiny
 from tests.training.test_run import SECTION, digest, updates
 from versatune_plugin.reporting.record import read_record
+from versatune_plugin.training.digests import DIGESTS_FILE, damage
 
 KINDS: dict[str, dict[str, Any]] = {
     "nothing": {"mixture": "temperature", "tau": 10.0, "heldout": 4},
@@ -88,6 +89,9 @@ def test_what_shapes_the_run_is_compared_and_the_rest_may_change(axolotl: Axolot
     )  # fmt: skip
     first = axolotl.train(cfg)
     assert first.status == 0, first.output
+    for checkpoint in (tmp_path / "run").glob("checkpoint-*"):
+        assert (checkpoint / DIGESTS_FILE).is_file()
+        assert damage(checkpoint) is None
     again = {**cfg, "resume_from_checkpoint": str(tmp_path / "run" / "checkpoint-2")}
     changed = {"warmup_steps": 0, "weight_decay": 0.1, "learning_rate": 2e-3, "grokfast_lamb": 3.0, "grokfast_alpha": 0}
     refused = axolotl.train({**again, **changed})

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from tests.training.states import LOSSES, NAMES, VERSATUNE, advanced, live
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.training.checkpoint import STATE_FILE, TRAINER_STATE, complete, torn, undamaged
-from versatune_plugin.training.digests import DIGESTS_FILE, damage, write_digests
+from versatune_plugin.training.digests import DIGESTS_FILE, Digesting, damage, digests_of, write_digests
 from versatune_plugin.training.live import LiveMixture
 
 STAGES = [{"domains": ["law"], "steps": 3}, {"domains": ["code", "medicine"], "steps": 30, "mixture": "uniform"}]
@@ -177,7 +178,7 @@ def test_another_step_than_the_trainers(saved: dict[str, Path], tmp_path: Path) 
 def test_every_file_deleted_cut_or_with_one_bit_flipped_is_recognised(saved: dict[str, Path], tmp_path: Path) -> None:
     whole = tmp_path / "whole" / "checkpoint-5"
     shutil.copytree(saved["versatune"], whole)
-    write_digests(whole)
+    write_digests(whole, digests_of(whole))
     assert (torn(whole), damage(whole)) == (None, None)
     names = sorted(path.name for path in whole.iterdir())
     assert len(names) == 7
@@ -211,7 +212,7 @@ def test_a_damaged_checkpoint_is_passed_over_or_refused_by_name(
 ) -> None:
     for number in (5, 10, 15):
         shutil.copytree(saved["versatune"], tmp_path / f"checkpoint-{number}")
-        write_digests(tmp_path / f"checkpoint-{number}")
+        write_digests(tmp_path / f"checkpoint-{number}", digests_of(tmp_path / f"checkpoint-{number}"))
     newest = tmp_path / "checkpoint-15"
     assert undamaged(newest, only_this=False) == newest
     optimizer = newest / "optimizer.pt"
@@ -224,6 +225,41 @@ def test_a_damaged_checkpoint_is_passed_over_or_refused_by_name(
     for number in (5, 10):
         (tmp_path / f"checkpoint-{number}" / "model.safetensors").write_bytes(b"x" * 850)
     assert undamaged(newest, only_this=False) is None
+
+
+def test_digests_are_written_between_steps_and_never_into_another_checkpoint(
+    saved: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept, removed, rewritten = (tmp_path / f"checkpoint-{number}" for number in (5, 6, 7))
+    for checkpoint in (kept, removed, rewritten):
+        shutil.copytree(saved["versatune"], checkpoint)
+    digesting = Digesting()
+    digesting.add([kept, removed, rewritten])
+    digesting._thread.submit(int).result()
+    # All is read, and nothing is written until the thread that removes checkpoints says so.
+    assert not any((checkpoint / DIGESTS_FILE).exists() for checkpoint in (kept, removed, rewritten))
+    shutil.rmtree(removed)
+    digesting.forget(rewritten)
+    (rewritten / "optimizer.pt").write_bytes(b"another training")
+    digesting.add([rewritten])
+    with caplog.at_level(logging.WARNING, "axolotl.versatune"):
+        digesting.write(wait=True)
+    assert caplog.text == ""
+    assert not removed.exists()
+    for checkpoint in (kept, rewritten):
+        assert (checkpoint / DIGESTS_FILE).is_file()
+        assert damage(checkpoint) is None
+
+
+def test_a_first_loss_that_is_not_finite_is_saved_and_taken_back(tmp_path: Path) -> None:
+    mixture = live(KINDS["skills"], tmp_path)
+    assert mixture.first_row_loss is not None
+    mixture.first_row_loss[0][1], mixture.first_row_loss[2][0] = np.nan, np.inf
+    again = resumed(KINDS["skills"], advanced(mixture, 5, tmp_path / "checkpoint-5"))
+    assert again.first_row_loss is not None
+    assert [np.isfinite(rows).tolist() for rows in again.first_row_loss] == [
+        np.isfinite(rows).tolist() for rows in mixture.first_row_loss
+    ]
 
 
 STILL = {"heldout": 4, "samples_per_epoch": 80}

@@ -171,7 +171,10 @@ class LiveMixture:
                 "previous_loss": None if self.previous_loss is None else by_domain(names, self.previous_loss),
                 "first_row_loss": None
                 if self.first_row_loss is None
-                else {name: rows.tolist() for name, rows in zip(names, self.first_row_loss, strict=True)},
+                else {
+                    name: [json_number(loss) for loss in rows.tolist()]
+                    for name, rows in zip(names, self.first_row_loss, strict=True)
+                },
                 "batch_losses": [
                     [names[batch.domain], batch.weight, json_number(batch.loss)] for batch in self.batch_losses
                 ],
@@ -244,7 +247,7 @@ class LiveMixture:
     def _load_first_rows(self, checkpoint: Path, state: RunState, changed: bool) -> None:
         if state.first_row_loss is None:
             return
-        rows = [np.array(state.first_row_loss[name]) for name in self.table.names]
+        rows = [np.array(state.first_row_loss[name], dtype=np.float64) for name in self.table.names]
         if all(len(own) == len(domain.heldout) for own, domain in zip(rows, self.table.domains, strict=True)):
             self.first_row_loss = rows
         elif not changed:

@@ -77,7 +77,8 @@ class RunState(_Part):
     sampler: SamplerState
     policy: MixtureState
     previous_loss: dict[str, Real] | None
-    first_row_loss: dict[str, list[Real]] | None
+    # Null: not finite.
+    first_row_loss: dict[str, list[Real | None]] | None
     batch_losses: list[tuple[str, Share, float | None]]
     measuring_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     record: RecordState | None

@@ -105,7 +105,7 @@ class VersaTuneTrainer(AxolotlTrainer):
             self._digesting.add(complete(output_dir))
         end_on_interrupt(output_dir, last_complete)
         done = super().train(str(checkpoint) if checkpoint else None, *args, **kwargs)
-        self._digesting.finish()
+        self._digesting.write(wait=True)
         return done
 
     def _undamaged(self, checkpoint: Path) -> Path | None:
@@ -168,6 +168,10 @@ class VersaTuneTrainer(AxolotlTrainer):
         """Have the bytes of a checkpoint digested beside training."""
         self._digesting.add([checkpoint])
 
+    def write_digests(self) -> None:
+        """Write the digests that are there by now into their checkpoints."""
+        self._digesting.write()
+
     def remove_surplus_checkpoints(self, **_: Any) -> None:
         """Remove what ``save_total_limit`` leaves no room for; the host's function would ask the clock."""
         if self.args.should_save:
@@ -178,6 +182,7 @@ class VersaTuneTrainer(AxolotlTrainer):
         checkpoint = Path(self._get_output_dir(trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         try:
             if self.args.should_save:
+                self._digesting.forget(checkpoint)
                 # Written over, it is complete only when these are there again.
                 for name in (TRAINER_STATE_NAME, DIGESTS_FILE):
                     (checkpoint / name).unlink(missing_ok=True)
@@ -234,6 +239,7 @@ class MixtureCallback(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Update the weights if it is time; stop, with a checkpoint, if a domain is used up."""
+        self.trainer.write_digests()
         self.trainer.live.after_step(self.trainer, state.global_step, self.trainer.take_step_loss())
         if self.trainer.live.exhausted:
             control.should_training_stop = True
