@@ -62,5 +62,3 @@ def test_a_clock_that_runs_backwards_keeps_the_newest(axolotl: Axolotl, tiny: Ti
     finished = axolotl.train(cfg, env={"SPY_CLOCK": "backwards"})
     assert finished.status == 0, finished.output
     assert left(tmp_path / "out") == [6, 8]
-    times = [(tmp_path / "out" / f"checkpoint-{step}").stat().st_mtime for step in (6, 8)]
-    assert times[0] > times[1] + 1
