@@ -7,7 +7,8 @@ from collections import Counter
 from pathlib import Path
 
 from versatune_plugin.host.conflicts import host_conflicts
-from versatune_plugin.host.run_settings import KIND_OF, KINDS, settings_of_the_run
+from versatune_plugin.host.run_settings import KIND_OF, KINDS, NOT_COMPARED, SHAPES_THE_RUN, settings_of_the_run
+from versatune_plugin.training.optimizer import IN_THE_OPTIMIZER, IN_THE_SCHEDULER, OF_THE_STATE
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,6 +35,16 @@ def test_every_option_about_the_whole_data_set_has_a_meaning() -> None:
         if meaning.strip() == "refused":
             said = host_conflicts({name: 8})
             assert name == "label_balance_window_optim_steps" or any(one.startswith(f"{name}: 8") for one in said), name
+
+
+def test_what_optimizers_and_schedulers_keep_are_keys_that_are_compared() -> None:
+    named = {*IN_THE_OPTIMIZER, *IN_THE_SCHEDULER, *OF_THE_STATE} - {"total_steps"}
+    compared = {name for kind in SHAPES_THE_RUN for name in KINDS[kind]} - {*NOT_COMPARED}
+    assert sorted(named - compared) == []
+    # Of the rest, none lies in an optimizer or a scheduler, so that a change takes effect by itself.
+    assert sorted({*KINDS["optimization"]} - named - {"seed"}) == [
+        "eaft_alpha", "eaft_k", "max_grad_norm", "neftune_noise_alpha", "noisy_embedding_alpha", "use_dft", "use_eaft",
+    ]  # fmt: skip
 
 
 def test_zero_and_false_are_settings_where_nothing_is_not() -> None:

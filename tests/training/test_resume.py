@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.batches import batches
 from tests.conftest import Axolotl, Tiny
@@ -109,3 +111,35 @@ def test_what_shapes_the_run_is_compared_and_the_rest_may_change(axolotl: Axolot
     other_place = {"output_dir": str(tmp_path / "again"), "logging_steps": 2, "save_total_limit": 1, "save_steps": 3}
     resumed = axolotl.train({**again, **other_place, "micro_batch_size": 1, "gradient_accumulation_steps": 4})
     assert resumed.status == 0, resumed.output
+
+
+def test_accepted_numbers_of_the_optimizer_have_effect(axolotl: Axolotl, tiny: Tiny, tmp_path: Path) -> None:
+    cfg = tiny.config(
+        tmp_path / "run", max_steps=6, save_strategy="steps", save_steps=3, lr_scheduler="linear", warmup_steps=0,
+        versatune={"mixture": "uniform", "accept_changes": True},
+    )  # fmt: skip
+    first = axolotl.train(cfg)
+    assert first.status == 0, first.output
+    again = {**cfg, "output_dir": str(tmp_path / "again")}
+    again["resume_from_checkpoint"] = str(tmp_path / "run" / "checkpoint-3")
+    changed = {"learning_rate": 6e-3, "weight_decay": 0.5, "adam_beta2": 0.9, "max_steps": 8}
+    resumed = axolotl.train({**again, **changed})
+    assert resumed.status == 0, resumed.output
+    for number in (6, 8):
+        saved = tmp_path / "again" / f"checkpoint-{number}"
+        groups = torch.load(saved / "optimizer.pt", weights_only=True)["param_groups"]
+        assert [group["weight_decay"] for group in groups] == [0.5, 0.0]
+        assert [group["betas"] for group in groups] == [(0.9, 0.9)] * 2
+    log = json.loads((tmp_path / "again" / "checkpoint-8" / "trainer_state.json").read_text())["log_history"]
+    rates = {line["step"]: line["learning_rate"] for line in log if "learning_rate" in line}
+    # Linear from 1 to 0 over six steps, then over eight; the host logs the rate before the scheduler's step.
+    expected = {1: 1e-3, 2: 1e-3 * 5 / 6, 3: 1e-3 * 4 / 6, **{step: 6e-3 * (9 - step) / 8 for step in range(4, 9)}}
+    assert rates == pytest.approx(expected)
+    assert digest(tmp_path / "again") != digest(tmp_path / "run")
+    for cannot, told in (
+        ({"optimizer": "sgd"}, "run.optimizer: 'adamw_torch' in the checkpoint, 'sgd' now"),
+        ({"lr_scheduler": "rex"}, "lr_scheduler: changed since the checkpoint, whose RexLR goes on as it was"),
+    ):
+        refused = axolotl.train({**again, **cannot})
+        assert refused.status != 0
+        assert told in " ".join(refused.output.split()), refused.output

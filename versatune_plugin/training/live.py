@@ -22,7 +22,7 @@ from versatune_plugin.training.batches import make_sampler
 from versatune_plugin.training.losses import DomainLosses, HeldoutLosses
 from versatune_plugin.training.outline import Outline, make_policy, within_bounds
 from versatune_plugin.training.probes import difficulty
-from versatune_plugin.training.state import RunState, read_state, refused, write_state
+from versatune_plugin.training.state import RunState, changed_settings, read_state, refused, write_state
 
 if TYPE_CHECKING:
     from versatune_plugin.training.trainer import VersaTuneTrainer
@@ -43,6 +43,7 @@ class LiveMixture:
         settings: of the host, those that shape the run, as plain JSON.
 
     Attributes:
+        changed_settings: of the host, those that were other ones when the checkpoint was saved, and were accepted.
         resumes_by_itself: any undamaged checkpoint will do; the user named none.
     """
 
@@ -69,6 +70,7 @@ class LiveMixture:
         self.batch_losses: list[BatchLoss] = []
         self.exhausted: list[str] = []
         self.account = Account(output_dir, table, outline)
+        self.changed_settings: frozenset[str] = frozenset()
         self.resumes_by_itself = False
         self._resumed_at: int | None = None
         self._recorded: dict[str, Any] | None = None
@@ -217,6 +219,7 @@ class LiveMixture:
         anew = self._load_policy(checkpoint, state, changed)
         self._resumed_at = state.step
         self._recorded = None if state.record is None else state.record.model_dump()
+        self.changed_settings = changed_settings(state.fingerprint, self.fingerprint())
         if changed:
             # New bounds hold for the weights in force, too.
             self._rule(self._weights.copy() if anew is None else anew, state.step, bound=True)

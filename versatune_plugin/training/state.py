@@ -17,8 +17,9 @@ from versatune_plugin.artifacts import read_json, write_json
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.training.checkpoint import STATE_FILE, STATE_KIND, STATE_SCHEMA, TRAINER_STATE, check_resumable
 from versatune_plugin.training.digests import DIGESTS_FILE
+from versatune_plugin.training.optimizer import OF_THE_STATE
 
-# Without these the cursors mean something else, so no option overrides them.
+# Without these the cursors mean something else, as without others the optimizer's state; no option overrides them.
 BINDING = ("domains", "batch_size", "steps_per_epoch", "packing")
 SUM_TOLERANCE = 1e-6
 # A domain is never owed more than a few batches: the plan would walk through all of it at once.
@@ -176,7 +177,7 @@ def read_state(
         raise refused(checkpoint, told) from error
     _check_trainer_step(checkpoint, state.step)
     differences = list(_differences(state.fingerprint, fingerprint))
-    bound = [text for name, text in differences if name.split(".")[0] in BINDING and name.count(".") < 2]
+    bound = [text for name, text in differences if _binds(name)]
     if bound or (differences and not accept_changes):
         remedy = (
             "Start a new run (`base_model:` set to the checkpoint)"
@@ -201,6 +202,18 @@ def refused(checkpoint: Path, problems: Sequence[str]) -> VersaTuneError:
         f"{checkpoint / STATE_FILE} was not written by a run like this one: edited or damaged",
         [*problems, "Resume from another checkpoint, or start a new run with `base_model:` set to this one"],
     )
+
+
+def changed_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> frozenset[str]:
+    """The host's settings, and ``total_steps``, in which two fingerprints differ."""
+    names = {name.removeprefix("run.").split(".")[0] for name, _ in _differences(old, new)}
+    settings = [fingerprint["run"] for fingerprint in (old, new) if isinstance(fingerprint.get("run"), Mapping)]
+    return frozenset(names & {"total_steps"}.union(*settings))
+
+
+def _binds(name: str) -> bool:
+    first, *rest = name.split(".")
+    return (first in BINDING and len(rest) < 2) or (first == "run" and rest[:1] != [] and rest[0] in OF_THE_STATE)
 
 
 def _check_trainer_step(checkpoint: Path, step: int) -> None:

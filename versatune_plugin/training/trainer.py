@@ -33,6 +33,7 @@ from versatune_plugin.training.checkpoint import (
 )
 from versatune_plugin.training.digests import DIGESTS_FILE, Digesting
 from versatune_plugin.training.live import LiveMixture
+from versatune_plugin.training.optimizer import configured_numbers, take_numbers
 
 # As Axolotl pads where it does not pad to the sequence length.
 PAD_TO = 64
@@ -199,6 +200,13 @@ class VersaTuneTrainer(AxolotlTrainer):
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             self.live.save(Path(output_dir), self.state.global_step)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        # DeepSpeed has loaded its optimizer already.
+        numbers = None if self.is_deepspeed_enabled else configured_numbers(self.optimizer)
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if self.live.changed_settings:
+            take_numbers(numbers, self.optimizer, self.lr_scheduler, self.live.changed_settings)
 
     def measured_model(self) -> Any:
         """The model to measure: the engine's wrapper where forward passes must go through it."""
