@@ -35,7 +35,7 @@ def heldout_figures(out: Path, files: Mapping[str, Path], model: str, most: int)
     from transformers import AutoModelForCausalLM, AutoTokenizer, DataCollatorForSeq2Seq
 
     from versatune_plugin.config import section_of
-    from versatune_plugin.domains import load_rows
+    from versatune_plugin.loading import load_rows
 
     raw = yaml.safe_load((out / "versatune.yml").read_text(encoding="utf-8"))
     raw["datasets"] = [

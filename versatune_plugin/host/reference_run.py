@@ -65,8 +65,14 @@ def load_alone(settings: Mapping[str, Any]) -> tuple[Any, VersaTunePlugin]:
     from axolotl.integrations.base import PluginManager
     from axolotl.utils.dict import DictDefault
 
+    forget_plugins()
     manager = PluginManager.get_instance()
-    # Axolotl keeps every plugin of the process, and calls them all.
-    manager.plugins.clear()
     cfg = load_cfg(DictDefault(dict(settings)))
     return cfg, next(plugin for plugin in manager.plugins.values() if isinstance(plugin, VersaTunePlugin))
+
+
+def forget_plugins() -> None:
+    """Forget plugins of configurations loaded before: Axolotl keeps every one of the process, and calls them all."""
+    from axolotl.integrations.base import PluginManager
+
+    PluginManager.get_instance().plugins.clear()

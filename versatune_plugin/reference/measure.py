@@ -56,7 +56,7 @@ def measure_references(
     from axolotl.cli.config import load_cfg
     from axolotl.loaders import load_tokenizer
 
-    from versatune_plugin.host.reference_run import loss_settings
+    from versatune_plugin.host.reference_run import forget_plugins, loss_settings
     from versatune_plugin.training.outline import outline_run
 
     raw = yaml.safe_load(config_path.read_text(encoding="utf-8"))
@@ -118,6 +118,7 @@ def measure_references(
             # A kill may come in the middle of this; the file is there by then.
             if (parts / INDEX_FILE).is_file():
                 shutil.rmtree(parts, ignore_errors=True)
+            forget_plugins()
     except Timeout as error:
         raise VersaTuneError(f"{file}: another process is making it; wait for it, or choose another --out") from error
     console.print(f"reference losses are in {file}")
