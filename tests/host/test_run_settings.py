@@ -8,7 +8,7 @@ from pathlib import Path
 
 from versatune_plugin.host.conflicts import host_conflicts
 from versatune_plugin.host.run_settings import KIND_OF, KINDS, NOT_COMPARED, SHAPES_THE_RUN, settings_of_the_run
-from versatune_plugin.training.optimizer import IN_THE_OPTIMIZER, IN_THE_SCHEDULER, OF_THE_STATE
+from versatune_plugin.training.optimizer import IN_THE_OPTIMIZER, IN_THE_SCHEDULER, OF_THE_PARAMETERS, OF_THE_STATE
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,7 +38,7 @@ def test_every_option_about_the_whole_data_set_has_a_meaning() -> None:
 
 
 def test_what_optimizers_and_schedulers_keep_are_keys_that_are_compared() -> None:
-    named = {*IN_THE_OPTIMIZER, *IN_THE_SCHEDULER, *OF_THE_STATE} - {"total_steps"}
+    named = {*IN_THE_OPTIMIZER, *IN_THE_SCHEDULER, *OF_THE_STATE, *OF_THE_PARAMETERS} - {"total_steps"}
     compared = {name for kind in SHAPES_THE_RUN for name in KINDS[kind]} - {*NOT_COMPARED}
     assert sorted(named - compared) == []
     # Of the rest, none lies in an optimizer or a scheduler, so that a change takes effect by itself.

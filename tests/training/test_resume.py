@@ -138,6 +138,10 @@ def test_accepted_numbers_of_the_optimizer_have_effect(axolotl: Axolotl, tiny: T
     assert digest(tmp_path / "again") != digest(tmp_path / "run")
     for cannot, told in (
         ({"optimizer": "sgd"}, "run.optimizer: 'adamw_torch' in the checkpoint, 'sgd' now"),
+        (
+            {"adapter": "lora", "lora_r": 4, "lora_alpha": 8, "lora_target_linear": True},
+            "run.lora_r: not in the checkpoint, now 4",
+        ),
         ({"lr_scheduler": "rex"}, "lr_scheduler: changed since the checkpoint, whose RexLR goes on as it was"),
     ):
         refused = axolotl.train({**again, **cannot})

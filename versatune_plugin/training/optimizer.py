@@ -29,6 +29,14 @@ OF_THE_STATE = (
     "qgalore_scale", "qgalore_proj_type", "qgalore_proj_quant", "qgalore_proj_bits", "qgalore_proj_group_size",
     "qgalore_cos_threshold", "qgalore_gamma_proj", "qgalore_queue_size",
 )  # fmt: skip
+# Which numbers are trained: the optimizer's state has a place for each.
+OF_THE_PARAMETERS = (
+    "overrides_of_model_config", "reinit_weights", "resize_token_embeddings_to_32x", "shrink_embeddings", "adapter",
+    "lora_r", "lora_target_modules", "lora_target_parameters", "lora_target_linear", "lora_modules_to_save",
+    "lora_rank_pattern", "peft_layers_to_transform", "peft_layers_pattern", "peft", "peft_use_dora",
+    "peft_layer_replication", "peft_trainable_token_indices", "unfrozen_parameters", "freeze_mm_modules",
+    "mixlora_expert_lora_r", "mixlora_num_experts", "tokens", "special_tokens",
+)  # fmt: skip
 
 
 def configured_numbers(optimizer: Any) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from versatune_plugin.artifacts import read_json, write_json
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.training.checkpoint import STATE_FILE, STATE_KIND, STATE_SCHEMA, TRAINER_STATE, check_resumable
 from versatune_plugin.training.digests import DIGESTS_FILE
-from versatune_plugin.training.optimizer import OF_THE_STATE
+from versatune_plugin.training.optimizer import OF_THE_PARAMETERS, OF_THE_STATE
 
 # Without these the cursors mean something else, as without others the optimizer's state; no option overrides them.
 BINDING = ("domains", "batch_size", "steps_per_epoch", "packing")
@@ -213,7 +213,9 @@ def changed_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> frozense
 
 def _binds(name: str) -> bool:
     first, *rest = name.split(".")
-    return (first in BINDING and len(rest) < 2) or (first == "run" and rest[:1] != [] and rest[0] in OF_THE_STATE)
+    if first == "run":
+        return rest[:1] != [] and rest[0] in (*OF_THE_STATE, *OF_THE_PARAMETERS)
+    return first in BINDING and len(rest) < 2
 
 
 def _check_trainer_step(checkpoint: Path, step: int) -> None:
