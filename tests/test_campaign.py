@@ -26,6 +26,8 @@ OUR_NEEDS = (
     "too few to pack an evaluation batch",
     "rows longer than a bin",
 )
+# The host's validation rows are other rows than ours, by its own draw, and may fill fewer bins.
+HOST_NEEDS = ("eval dataset split is too small for sample_packing",)
 
 
 def seen_by_the_spy(file: Path) -> dict[str, list[tuple[str | None, int, int]]]:
@@ -81,14 +83,19 @@ def tried(axolotl: Axolotl, tiny: Tiny, folder: Path, number: int) -> str:
     ours = axolotl.train(cfg, env={"CAMPAIGN_SPY": str(folder / "ours")})
     host = axolotl.train(of_the_host(cfg, folder), env={"CAMPAIGN_SPY": str(folder / "theirs")})
     if ours.status == 0:
-        assert host.status == 0, (number, "the host refuses", host.output[-1500:])
         check_what_was_trained(cfg, seen_by_the_spy(folder / "ours"))
-        return "trained"
+        if host.status == 0:
+            return "trained"
+        need = next((need for need in HOST_NEEDS if need in host.output), None)
+        assert need is not None, (number, "the host refuses", host.output[-1500:])
+        assert cfg.get("val_set_size"), number
+        return f"refused by the host: {need}"
     last = ours.output[-2500:]
     if host.status == 0:
         assert "VersaTuneError" in last, (number, last)
-        assert any(need in last for need in OUR_NEEDS), (number, last)
-        return "refused by us"
+        need = next((need for need in OUR_NEEDS if need in last), None)
+        assert need is not None, (number, last)
+        return f"refused by us: {need}"
     return "refused by both"
 
 
@@ -97,9 +104,12 @@ def test_random_configurations(axolotl: Axolotl, tiny: Tiny, tmp_path: Path) -> 
     ends, faults = Counter(), []
     for number in range(FIRST, FIRST + COUNT):
         try:
-            ends[tried(axolotl, tiny, tmp_path / str(number), number)] += 1
+            end = tried(axolotl, tiny, tmp_path / str(number), number)
         except AssertionError as error:
+            end = "fault"
             faults.append((number, str(error)[:3000]))
+        ends[end] += 1
+        print(f"\n{number}: {end}", flush=True)
     print(dict(ends))
     assert not faults, "\n\n".join(f"configuration {number}: {text}" for number, text in faults)
     assert ends["trained"] > 0.6 * COUNT, ends

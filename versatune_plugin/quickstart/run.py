@@ -75,7 +75,7 @@ def run_quickstart(out: Path, seed: int, preset: str = "default", rows: Path | N
     sizes = PRESETS[preset]
     out = _free(out)
     began = time.perf_counter()
-    truth = _make_base_model(console, out, sizes, seed, rows)
+    truth = make_base_model(console, out, sizes, seed, rows)
     # The configurations name their files relative to themselves, so that the directory can be moved and copied.
     with contextlib.chdir(out):
         figures = _detect_and_refer(console, sizes, seed, truth)
@@ -91,7 +91,7 @@ def run_quickstart(out: Path, seed: int, preset: str = "default", rows: Path | N
     return out
 
 
-def _make_base_model(console: Console, out: Path, sizes: Preset, seed: int, rows: Path | None) -> dict[str, float]:
+def make_base_model(console: Console, out: Path, sizes: Preset, seed: int, rows: Path | None) -> dict[str, float]:
     """Corpus, tokenizer, model and configurations. Returns the truth: each domain's share of the documents read."""
     from versatune_plugin.quickstart.corpus.build import Sizes, build_corpus, write_corpus
     from versatune_plugin.quickstart.corpus.files import read_corpus
