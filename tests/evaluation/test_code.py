@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +21,7 @@ from versatune_plugin.evaluation.code import (
     score_humaneval,
     score_mbpp,
 )
-from versatune_plugin.evaluation.executor import CONSENT, Outcome
+from versatune_plugin.evaluation.executor import CONSENT
 
 TASKS = Path(__file__).resolve().parents[2] / "eval_tasks"
 PASSED, FAILED, UNPARSED = (
@@ -192,27 +191,6 @@ def test_references_are_not_cut(rows: dict[str, list[dict[str, Any]]]) -> None:
     for row in rows["mbpp"]:
         assert mbpp_program(row["reference"]) == row["reference"]
         assert row["guesses"], row["task_id"]
-
-
-@pytest.mark.parametrize(
-    ("measures", "told"),
-    [
-        ({"processes", "network", "files"}, []),
-        ({"user"}, ["reaching a network"]),
-        (set(), ["reaching a network", "reading their environment"]),
-    ],
-)
-def test_what_the_system_does_not_prevent_is_said_once(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, measures: set[str], told: list[str]
-) -> None:
-    outcome = Outcome("passed", "", frozenset(measures))
-    monkeypatch.setattr(code, "execute", lambda *_: outcome)
-    code._tell_isolation.cache_clear()
-    with caplog.at_level(logging.WARNING, "versatune.evaluation"):
-        for _ in range(3):
-            score_humaneval(COMPLETE, ["    return 2 * x\n"])
-    assert len(caplog.messages) == bool(told)
-    assert all(text in caplog.text for text in told)
 
 
 @pytest.mark.parametrize(("name", "score"), [("humaneval", score_humaneval), ("mbpp", score_mbpp)])

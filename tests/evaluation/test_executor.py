@@ -1,12 +1,14 @@
 """The executor of generated code, with programs that try to get round it.
 
-Each runs under three measures of isolation, so far as this machine permits: all there is; another user without
-namespaces; neither. Each must end in time, leave no process and no file, and get no pass that it has not earned.
+Each runs under four sets of measures, so far as this machine permits: all there are; another user without namespaces;
+neither, as for a plain user in a usual container; and none but the audit hook. Each must end in time, leave no process
+and no file, and get no pass that it has not earned. What deeds are prevented is in `test_hostile`.
 """
 
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import signal
 import socket
@@ -22,7 +24,7 @@ import pytest
 
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.evaluation import executor
-from versatune_plugin.evaluation.executor import CONSENT, Limits, Outcome, execute
+from versatune_plugin.evaluation.executor import CONSENT, UNPROTECTED, Limits, Outcome, execute, prevented
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the executor needs Linux")
 
@@ -35,16 +37,17 @@ ADOPT_ORPHANS = 36
 
 
 class Isolation:
-    """Runs programs under one measure of isolation, and sees to it that nothing is left."""
+    """Runs programs without some of the measures, and sees to it that nothing is left."""
 
-    def __init__(self, folder: Path, namespaces: bool, other_user: bool) -> None:
-        self.folder, self.namespaces, self.other_user = folder, namespaces, other_user
+    def __init__(self, folder: Path, without: frozenset[str]) -> None:
+        self.folder, self.without = folder, without
         self.measures = self("", "").isolation
+        self.prevented = prevented(self.measures)
 
     def __call__(self, program: str, tests: str = "", limits: Limits = SMALL) -> Outcome:
         before = children()
         start = time.monotonic()
-        outcome = execute(program, tests, limits, self.namespaces, self.other_user)
+        outcome = execute(program, tests, limits, self.without)
         assert time.monotonic() - start < limits.wall_seconds + PATIENCE
         assert children() == before, "a process is left"
         assert list(self.folder.iterdir()) == [], "a file is left"
@@ -61,7 +64,15 @@ def consent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CONSENT, "1")
 
 
-@pytest.fixture(params=["all", "user", "bare"])
+WITHOUT = {
+    "all": frozenset[str](),
+    "user": frozenset({"namespaces"}),
+    "bare": frozenset({"namespaces", "user"}),
+    "guard": frozenset({"namespaces", "user", "landlock", "seccomp"}),
+}
+
+
+@pytest.fixture(params=WITHOUT)
 def isolation(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Isolation]:
     if request.param == "user" and not ROOT:
         pytest.skip("only root can run a program as another user")
@@ -71,7 +82,7 @@ def isolation(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytes
     libc = ctypes.CDLL(None)
     # A process that outlives its parents becomes a child of this one, where `children` finds it.
     libc.prctl(ADOPT_ORPHANS, 1, 0, 0, 0)
-    yield Isolation(folder, request.param == "all", request.param in ("all", "user"))
+    yield Isolation(folder, WITHOUT[request.param])
     libc.prctl(ADOPT_ORPHANS, 0, 0, 0, 0)
 
 
@@ -141,9 +152,21 @@ def test_loops_and_sleep(isolation: Isolation) -> None:
     deaf = "import signal\nfor number in range(1, 65):\n    try:\n        signal.signal(number, signal.SIG_IGN)\n"
     deaf += "    except (OSError, ValueError):\n        pass\n"
     assert isolation(deaf + "while True:\n    pass").verdict == "late"
-    quick = Limits(wall_seconds=0.5)
-    asleep = isolation("import time\ntime.sleep(100)", limits=quick)
+    asleep = isolation("import time\ntime.sleep(100)", limits=Limits(wall_seconds=0.5))
     assert (asleep.verdict, asleep.detail) == ("late", "wall-clock time")
+    waits = "import os, time\nif os.fork() == 0:\n    time.sleep(100)\nos.wait()"
+    start = time.monotonic()
+    waiting = isolation(waits, limits=Limits(waiting_seconds=0.5))
+    assert (waiting.verdict, waiting.detail) == ("late", "waiting")
+    assert time.monotonic() - start < Limits().waiting_seconds
+
+
+def test_a_program_that_works_does_not_wait(isolation: Isolation) -> None:
+    # Its parent does, and processes that have ended have worked.
+    program = "import os, time\ndef work(seconds):\n    end = time.process_time() + seconds\n"
+    program += "    while time.process_time() < end:\n        pass\n"
+    program += "for _ in range(8):\n    if os.fork() == 0:\n        work(0.15)\n        os._exit(0)\n    os.wait()"
+    assert isolation(program, limits=Limits(waiting_seconds=0.6)).verdict == "passed"
 
 
 def test_fork_bomb(isolation: Isolation) -> None:
@@ -176,11 +199,11 @@ def test_disk_fillers(isolation: Isolation) -> None:
     many = "import itertools, time\nfor number in itertools.count():\n    time.sleep(0.002)\n"
     many += "    with open(str(number), 'wb') as file:\n        file.write(bytes(1 << 16))"
     outcome = isolation(many)
-    if "files" in isolation.measures:
+    if "mounts" in isolation.measures:
         assert (outcome.verdict, outcome.detail) == ("failed", "OSError")
     else:
         assert (outcome.verdict, outcome.detail) == ("excess", "disk")
-    awkward = "import os\nos.makedirs('a/b')\nopen('a/b/c', 'w').close()\nos.chmod('a/b', 0)\nos.chmod('a', 0)"
+    awkward = "import os\nos.mkdir('a', 0o300)\nos.mkdir('a/b', 0o300)\nopen('a/b/c', 'w').close()\nos.chdir('a/b')"
     assert isolation(awkward).verdict == "passed"
     assert isolation("kept = [open('/dev/null') for _ in range(100)]").detail == "OSError"
 
@@ -198,7 +221,7 @@ def test_the_environment_is_not_to_be_read(isolation: Isolation, monkeypatch: py
     monkeypatch.setenv("HF_TOKEN", "hf_" + "very-secret")
     with subprocess.Popen(["sleep", "60"]) as witness:
         program = "import glob, os\nassert dict(os.environ) == {}\n"
-        if isolation.measures & {"processes", "user"}:
+        if "processes" in isolation.prevented:
             program += (
                 "for path in glob.glob('/proc/[0-9]*/environ'):\n    try:\n        text = open(path, 'rb').read()\n"
                 "    except OSError:\n        continue\n    assert b'hf_' + b'very' not in text\n"
@@ -217,7 +240,7 @@ def test_no_network(isolation: Isolation) -> None:
             f"import urllib.request\nurllib.request.urlopen('http://127.0.0.1:{port}', timeout=2)",
             "import socket\nsocket.getaddrinfo('example.org', 80)",
         ]
-        if "network" in isolation.measures:
+        if "network" in isolation.prevented:
             tries.append(
                 "import ctypes, struct\nlibc = ctypes.CDLL(None)\n"
                 f"where = struct.pack('=H', 2) + struct.pack('!H', {port}) + bytes([127, 0, 0, 1]) + bytes(8)\n"
@@ -240,8 +263,8 @@ def test_no_network(isolation: Isolation) -> None:
     ],
 )
 def test_what_outlives_its_program_is_killed(isolation: Isolation, program: str) -> None:
-    # Another program is refused where it could reach a network.
-    refused = "subprocess" in program and "network" not in isolation.measures
+    # Another program is refused where nothing but the audit hook would hold it.
+    refused = "subprocess" in program and not isolation.measures
     outcome = isolation(program, "import time\ntime.sleep(0.1)")
     assert outcome.verdict == ("failed" if refused else "passed")
 
@@ -258,15 +281,13 @@ def test_what_outlives_its_program_is_killed(isolation: Isolation, program: str)
     ],
 )
 def test_no_program_goes_where_the_hook_does_not(isolation: Isolation, deed: str) -> None:
-    if "network" in isolation.measures:
-        pytest.skip("programs may be started where there is no network")
+    if isolation.measures:
+        pytest.skip("other programs may be started where what holds this one holds them, too")
     program = f"import os, subprocess\ncommand = ['/bin/touch', {str(isolation.folder / 'started')!r}]\n{deed}"
     assert isolation(program).detail == "PermissionError"
 
 
 def test_files_outside_are_kept(isolation: Isolation, tmp_path: Path) -> None:
-    if not isolation.measures & {"files", "user"}:
-        pytest.skip("nothing but namespaces or another user can protect the files of this user")
     kept = tmp_path / "kept"
     kept.write_text("here")
     for deed in (f"os.remove({str(kept)!r})", f"shutil.rmtree({str(tmp_path)!r})", f"open({str(kept)!r}, 'w')"):
@@ -306,21 +327,29 @@ def test_a_failure_of_the_executor_is_no_verdict(isolation: Isolation, monkeypat
         isolation("", "")
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_nothing_outlives_the_caller(isolation: Isolation, number: signal.Signals) -> None:
+@pytest.mark.parametrize("without", ["all", "bare"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("everyone", [False, True])
+def test_nothing_outlives_the_caller(tmp_path: Path, number: signal.Signals, without: str, everyone: bool) -> None:
+    libc = ctypes.CDLL(None)
+    libc.prctl(ADOPT_ORPHANS, 1, 0, 0, 0)
     before = children()
     # A child in a session of its own does not end with its parent.
     program = "import os, time\nif os.fork() == 0:\n    os.setsid()\ntime.sleep(300)"
-    arguments = f"{program!r}, '', None, {isolation.namespaces}, {isolation.other_user}"
     # Processes that a shell has put into the background ignore an interrupt, and so would this one.
     source = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    source += f"from versatune_plugin.evaluation.executor import execute\nexecute({arguments})"
-    surroundings = os.environ | {"TMPDIR": str(isolation.folder)}
+    source += "from versatune_plugin.evaluation.executor import execute, Limits\n"
+    source += f"execute({program!r}, '', Limits(waiting_seconds=300), frozenset({sorted(WITHOUT[without])}))"
+    surroundings = os.environ | {"TMPDIR": str(tmp_path)}
     with subprocess.Popen([sys.executable, "-c", source], env=surroundings, stderr=subprocess.DEVNULL) as caller:
         end = time.monotonic() + PATIENCE
-        while len(children() - before) < 5:
+        # The caller, the supervisor, the init, and the program with its child.
+        while len(started := children() - before) < 5:
             assert time.monotonic() < end, "the program did not start"
             time.sleep(0.05)
+        # A queue that ends a job signals all its processes.
+        for pid in started - {caller.pid} if everyone and number != signal.SIGKILL else ():
+            os.kill(pid, number)
         caller.send_signal(number)
         caller.wait(PATIENCE)
     while children() - before:
@@ -332,4 +361,56 @@ def test_nothing_outlives_the_caller(isolation: Isolation, number: signal.Signal
                 continue
         assert time.monotonic() < end + PATIENCE, "a process is left"
         time.sleep(0.05)
-    assert list(isolation.folder.iterdir()) == [], "a file is left"
+    assert list(tmp_path.iterdir()) == [], "a file is left"
+    libc.prctl(ADOPT_ORPHANS, 0, 0, 0, 0)
+
+
+def test_a_secret_is_not_told(isolation: Isolation) -> None:
+    # Where a program writes into the pipe before the harness does, what follows is no exception's name.
+    assert isolation("import os\nos.write(3, b'E')") == Outcome("failed", "", isolation.measures)
+
+
+def test_what_cannot_be_prevented_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    everything = frozenset({"landlock", "seccomp"})
+    assert prevented(everything) == {"files", "network", "processes", "reading"}
+    assert prevented(frozenset({"namespaces", "mounts"})) == {"files", "processes"}
+    for isolation, missing in (
+        (frozenset[str](), "files,network,processes"),
+        (frozenset({"seccomp"}), "files,processes"),
+        (frozenset({"seccomp", "user"}), "files"),
+        (frozenset({"namespaces", "mounts"}), "network"),
+    ):
+        monkeypatch.setattr(executor, "_trial", lambda there=isolation: there)
+        monkeypatch.delenv(UNPROTECTED, raising=False)
+        with pytest.raises(VersaTuneError, match=f"{UNPROTECTED}={missing}"):
+            execute("", "")
+        monkeypatch.setenv(UNPROTECTED, missing)
+        assert execute("", "").verdict == "passed"
+    monkeypatch.setenv(UNPROTECTED, "everything")
+    with pytest.raises(VersaTuneError, match="names everything, but can only name files, network, processes"):
+        execute("", "")
+
+
+@pytest.mark.parametrize(
+    ("measures", "told"),
+    [
+        ({"landlock", "seccomp"}, []),
+        ({"namespaces", "mounts", "user", "seccomp"}, ["reading your files"]),
+        (
+            {"seccomp"},
+            ["changing and deleting your files", "memory and environment, keys included", "reading your files"],
+        ),
+    ],
+)
+def test_what_the_system_does_not_prevent_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, measures: set[str], told: list[str]
+) -> None:
+    monkeypatch.setattr(executor, "_execute", lambda *_: Outcome("passed", "", frozenset(measures)))
+    monkeypatch.setenv(UNPROTECTED, "files,processes")
+    executor._trial.cache_clear()
+    with caplog.at_level(logging.WARNING, "versatune.evaluation"):
+        for _ in range(3):
+            execute("", "")
+    executor._trial.cache_clear()
+    assert len(caplog.messages) == bool(told)
+    assert all(text in caplog.text for text in told)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import ast
 import gzip
 import json
-import logging
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any
 
 from datasets import Dataset
 
-from versatune_plugin.evaluation.executor import execute, require_consent
+from versatune_plugin.evaluation.executor import execute, require_protection
 from versatune_plugin.evaluation.files import Files
 
 HUMANEVAL = ("openai/openai_humaneval", "7dce6050a7d6d172f3cc5c32aa97f52fa1a2e544")
@@ -26,7 +24,6 @@ MBPP_SPLITS = ("prompt", "test", "validation", "train")
 HUMANEVAL_STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
 MBPP_STOPS = ('\n"""', "\nassert", "\nprint", "\nif __name__")
 
-LOG = logging.getLogger("versatune.evaluation")
 FENCE = "```"
 FENCED = re.compile(r"^[ \t]*```[^\n]*\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE)
 # A first line that may be code and not a remark before a fenced block.
@@ -38,15 +35,16 @@ def load_humaneval(versatune_eval_data: str | None = None, **_: Any) -> dict[str
     """All 164 rows, as split ``test``.
 
     Raises:
-        VersaTuneError: no consent to run code, which is said here, before a model has generated anything; or no rows.
+        VersaTuneError: no consent to run code, or no protection from it, which is said here, before a model has
+            generated anything; or no rows.
     """
-    require_consent()
+    require_protection()
     return {"test": Dataset.from_list(humaneval_rows(versatune_eval_data))}
 
 
 def load_mbpp(versatune_eval_data: str | None = None, **_: Any) -> dict[str, Dataset]:
     """All 974 rows, as split ``test``; raises as `load_humaneval`."""
-    require_consent()
+    require_protection()
     return {"test": Dataset.from_list(mbpp_rows(versatune_eval_data))}
 
 
@@ -134,24 +132,7 @@ def _score(doc: Mapping[str, Any], text: str) -> dict[str, float]:
     if not text.strip():
         return {"vt_score": 0.0, "vt_unparsed": 1.0}
     outcome = execute(doc["head"] + text, doc["tests"])
-    _tell_isolation(outcome.isolation)
     return {"vt_score": float(outcome.verdict == "passed"), "vt_unparsed": float(outcome.verdict == "not compiled")}
-
-
-@cache
-def _tell_isolation(isolation: frozenset[str]) -> None:
-    """Warn, once, of what the system does not keep tested programs from."""
-    exposed = []
-    if "network" not in isolation:
-        exposed.append("reaching a network, if they go about it by C functions")
-    if not isolation & {"processes", "user"}:
-        exposed.append("signalling your other processes and reading their environment, keys included")
-    if exposed:
-        LOG.warning(
-            "nothing but their good will keeps tested programs from %s: this system refuses namespaces. Run HumanEval "
-            "and MBPP in a container or virtual machine without secrets, as root or where users may make namespaces",
-            "; and from ".join(exposed),
-        )
 
 
 def _unix(text: str) -> str:

@@ -1,26 +1,30 @@
 """Runs a program that a model wrote, and its tests, in a process of its own: damage limitation, no security boundary.
 
 Every program gets a bare interpreter: no environment, no site packages, standard streams on ``/dev/null``, a temporary
-folder as its current one, limits on CPU time, wall-clock time, memory, files and processes. All processes that it
-started are killed at the end, daemons included, and its folder is removed.
+folder as its current one, limits on CPU time, waiting, wall-clock time, memory, files and processes. All processes that
+it started are killed at the end, daemons included, and its folder is removed.
 
-How far it is kept apart depends on what the system permits; `Outcome.isolation` says what there was:
+What it is kept from (`PREVENTED`), and by which measures; `Outcome.isolation` says which of them there were:
 
-- ``processes``, ``network`` (namespaces; root, or a system on which users may make them): it neither sees nor signals
-  other processes, and there is no network. Without: an audit hook refuses sockets and other programs, which code that
-  calls C functions gets round; and it may signal processes of its user, the evaluation among them, read what they were
-  started with (keys in the environment), or kill its supervisor and stay.
-- ``files`` (a mount namespace, with a kernel of 5.12 or later): all but its folder is read-only. Without: it can write
-  and delete what its user can. Either way it can *read* whatever its user can.
-- ``user`` (only when started as root): it runs as a user that owns nothing. Where root alone can read the standard
-  library, it keeps the privilege to read any file. Root without it: the system's limit on processes does not hold,
-  and they are only counted, every 20 ms.
+- ``landlock`` (a kernel of 5.13 or later): it writes and deletes nothing outside its folder, and reads nothing but the
+  interpreter and the system's own programs.
+- ``seccomp`` (x86-64 and aarch64): no sockets, no signals to other processes nor looks into them, no changed modes,
+  owners or times of files, no memory that no limit counts.
+- ``namespaces``, ``mounts`` (root, or a system on which users may make them): it neither sees nor signals other
+  processes, there is no network, and all but its folder is read-only.
+- ``user`` (only when started as root): it runs as a user that owns nothing.
+
+Each of the first two holds for a plain user in a usual container, and so do the same denials on every machine: where
+namespaces would permit a socket or a signal, the filter refuses them all the same, so that a score does not depend on
+the machine. Where files, network and processes cannot all be protected, nothing runs unless the user accepts what is
+named (`UNPROTECTED`); Python's own functions are then guarded by an audit hook, which is no match for a program that
+means harm.
 
 A pass is what the harness in the worker says by a secret, after the tests have run, on a pipe; then the worker must end
 with status 0. Printing, leaving early by whatever way, closing descriptors, replacing builtins or modules do not amount
 to one. But program and harness share an interpreter: a program written to deceive can find the secret in the harness's
-frame, trace the tests from inside a call and jump over them, or return an object that is equal to everything. Run it in
-a container or a virtual machine if programs may be hostile.
+frame, trace the tests from inside a call and jump over them, or return an object that is equal to everything. And the
+kernel itself is in its reach: run it in a container or a virtual machine if programs may be hostile.
 """
 
 from __future__ import annotations
@@ -31,10 +35,13 @@ import logging
 import os
 import secrets
 import selectors
+import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Set
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -42,9 +49,20 @@ from versatune_plugin.errors import VersaTuneError
 
 LOG = logging.getLogger("versatune.evaluation")
 CONSENT = "HF_ALLOW_CODE_EVAL"
-CHILD = Path(__file__).with_name("executor_child.py")
+UNPROTECTED = "VERSATUNE_CODE_EVAL_UNPROTECTED"
+CHILD = Path(__file__).with_name("executor_child")
 # Longer than the child gives itself for killing what is left.
 PATIENCE = 30.0
+
+# What a program is kept from, and what that is in words.
+PREVENTED = {
+    "files": "changing and deleting your files",
+    "network": "reaching a network, or services of this machine",
+    "processes": "signalling your other processes, and reading their memory and environment, keys included",
+    "reading": "reading your files",
+}
+# Without a network, what is read goes nowhere.
+REQUIRED = ("files", "network", "processes")
 
 Verdict = Literal["passed", "failed", "late", "excess", "not compiled"]
 
@@ -55,6 +73,7 @@ class Limits:
 
     Attributes:
         cpu_seconds: CPU time of each process; the same on a busy machine and an idle one.
+        waiting_seconds: for anything but a processor; a program that sleeps does so on every machine.
         wall_seconds: time until all of it is killed.
         memory: bytes of address space of each process, and of resident memory of all together.
         disk: bytes of each file, and of all files in its folder together.
@@ -63,6 +82,7 @@ class Limits:
     """
 
     cpu_seconds: int = 10
+    waiting_seconds: float = 10.0
     wall_seconds: float = 60.0
     memory: int = 1 << 30
     disk: int = 32 << 20
@@ -75,10 +95,10 @@ class Outcome:
     """How a program ended.
 
     Attributes:
-        verdict: ``passed``; ``failed`` (an exception, or it ended before its tests had); ``late`` (CPU or wall-clock
-            time); ``excess`` (processes, memory or disk, of all processes together); ``not compiled``.
+        verdict: ``passed``; ``failed`` (an exception, or it ended before its tests had); ``late`` (CPU time, waiting or
+            wall-clock time); ``excess`` (processes, memory or disk, of all processes together); ``not compiled``.
         detail: the exception's name, or what there was too much of.
-        isolation: which of ``processes``, ``network``, ``files`` and ``user`` there was.
+        isolation: which measures there were: ``landlock``, ``seccomp``, ``namespaces``, ``mounts``, ``user``.
     """
 
     verdict: Verdict
@@ -104,37 +124,84 @@ def require_consent() -> None:
         )
 
 
-def execute(
-    program: str,
-    tests: str,
-    limits: Limits | None = None,
-    namespaces: bool = True,
-    other_user: bool = True,
-) -> Outcome:
+def prevented(isolation: Set[str]) -> frozenset[str]:
+    """Which of `PREVENTED` the measures in `Outcome.isolation` amount to."""
+    confined = {"landlock", "seccomp"} <= isolation
+    there = {
+        "files": confined or "mounts" in isolation,
+        "network": "seccomp" in isolation or {"namespaces", "user"} <= isolation,
+        "processes": confined or bool({"namespaces", "user"} & isolation),
+        "reading": "landlock" in isolation,
+    }
+    return frozenset(name for name, is_there in there.items() if is_there)
+
+
+def require_protection() -> None:
+    """Check, with an empty program, that this system keeps programs from harm, or that the user accepts what it cannot.
+
+    Raises:
+        VersaTuneError: no consent; or something of `REQUIRED` is not prevented here and not named by `UNPROTECTED`.
+    """
+    require_consent()
+    there = prevented(_trial())
+    accepted = {name.strip() for name in os.environ.get(UNPROTECTED, "").split(",")} - {""}
+    if unknown := sorted(accepted - set(REQUIRED)):
+        raise VersaTuneError(f"{UNPROTECTED} names {', '.join(unknown)}, but can only name {', '.join(REQUIRED)}")
+    if open_ways := [name for name in REQUIRED if name not in there and name not in accepted]:
+        raise VersaTuneError.collected(
+            "this system cannot keep programs that a model wrote from",
+            [
+                *(f"{name}: {PREVENTED[name]}" for name in open_ways),
+                "Run HumanEval and MBPP on a kernel of 5.13 or later with Landlock, in a container that permits it or "
+                "where users may make namespaces; or leave them out. In a container or virtual machine where nothing "
+                f"can be harmed, accept it by the environment variable {UNPROTECTED}={','.join(open_ways)}",
+            ],
+        )
+
+
+@cache
+def _trial() -> frozenset[str]:
+    there = _execute("", "", Limits(), frozenset()).isolation
+    if exposed := [PREVENTED[name] for name in PREVENTED if name not in prevented(there)]:
+        LOG.warning("nothing but their good will keeps tested programs from %s", "; and from ".join(exposed))
+    return there
+
+
+def execute(program: str, tests: str, limits: Limits | None = None, without: Set[str] = frozenset()) -> Outcome:
     """Run a program, then its tests in the same namespace. Takes about 50 ms more than the program itself.
 
     Args:
         program: source of a module named ``program``.
         tests: source that raises an exception where the program is wrong.
         limits: what it may take; None for the usual limits.
-        namespaces: use namespaces where the system permits it.
-        other_user: as root, use another user where the system permits it.
+        without: measures of `Outcome.isolation` that are not to be taken, as on a system that has none; the caller
+            answers for what is then not prevented.
 
     Raises:
-        VersaTuneError: no consent, or the executor itself does not work here.
+        VersaTuneError: no consent, or not enough protection; or the executor itself does not work here.
     """
-    require_consent()
-    with tempfile.TemporaryDirectory(prefix="versatune-", ignore_cleanup_errors=True) as folder:
-        job = {
-            **asdict(limits or Limits()),
-            "program": program,
-            "tests": tests,
-            "secret": secrets.token_hex(16),
-            "folder": folder,
-            "namespaces": namespaces,
-            "other_user": other_user,
-        }
-        return _outcome(*_run(json.dumps(job).encode(), float(job["wall_seconds"])))
+    if without:
+        require_consent()
+    else:
+        require_protection()
+    return _execute(program, tests, limits or Limits(), without)
+
+
+def _execute(program: str, tests: str, limits: Limits, without: Set[str]) -> Outcome:
+    # The child makes the folder and removes it; it is left to us if the program has killed the child.
+    folder = Path(tempfile.gettempdir()) / f"versatune-{secrets.token_hex(8)}"
+    job = {
+        **asdict(limits),
+        "program": program,
+        "tests": tests,
+        "secret": secrets.token_hex(16),
+        "folder": str(folder),
+        "without": sorted(without),
+    }
+    try:
+        return _outcome(*_run(json.dumps(job).encode(), limits.wall_seconds))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _run(job: bytes, seconds: float) -> tuple[int, bytes, bytes]:
