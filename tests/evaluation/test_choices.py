@@ -15,7 +15,7 @@ ENDINGS = ["ab", "a" * 10]
 
 @pytest.mark.parametrize(
     ("values", "best"),
-    # By length alone -1 and -0.9; with the blank before it -0.67 and -0.82.
+    # By length -1 and -0.9; with the blank before it -0.67 and -0.82.
     [((-2.0, -9.0), 1), ((-2.0, -10.5), 0), ((-2.0, -8.0), 1)],
 )
 def test_the_length_is_that_of_lm_evals_acc_norm(values: tuple[float, float], best: int) -> None:
@@ -36,10 +36,10 @@ def test_the_length_is_that_of_lm_evals_acc_norm(values: tuple[float, float], be
     )
     results = [(value, False) for value in values]
     assert task.process_results(task.dataset["test"][0], results)["acc_norm"] == 1
-    row = choice_row("Q", [f" {ending}" for ending in ENDINGS], best)
+    row = choice_row("Q", ENDINGS, best)
     assert length_normalised_score(row, results) == {"vt_score": 1.0, "vt_unparsed": 0.0}
 
 
 def test_the_length_counts_only_where_it_is_asked_for() -> None:
     results = [(-2.0, False), (-9.0, False)]
-    assert choice_score(choice_row("Q", [" ab", " " + "a" * 10], 0), results)["vt_score"] == 1
+    assert choice_score(choice_row("Q", ENDINGS, 0), results)["vt_score"] == 1

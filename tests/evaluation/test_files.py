@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.evaluation.files import VARIABLE, Files
+from versatune_plugin.evaluation.files import MOST, VARIABLE, Files
 
 
 def write(folder: Path, name: str, rows: list[dict[str, int]]) -> None:
@@ -44,15 +44,16 @@ def test_a_download_that_cannot_be_had_names_the_remedy(monkeypatch: pytest.Monk
             assert told in str(error.value)
 
 
-def test_without_a_split_of_examples_the_first_rows_are_shown_and_not_scored(
+def test_without_a_split_of_examples_the_first_row_is_shown_and_not_scored(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     rows = [{"n": number} for number in range(5)]
     write(tmp_path, "test.jsonl", rows)
     files = Files("bench", "some/bench", local=str(tmp_path))
     with caplog.at_level(logging.WARNING):
-        shots, scored = files.shots_and_rows(("train", "train.jsonl"), ("test", "test.jsonl"), 2)
-    assert (shots, scored) == (rows[:2], rows[2:])
-    assert "the first 2 rows of test.jsonl are the examples and are not scored" in caplog.text
-    write(tmp_path, "train.jsonl", [{"n": 10}, {"n": 11}, {"n": 12}])
-    assert files.shots_and_rows(("train", "train.jsonl"), ("test", "test.jsonl"), 2) == ([{"n": 10}, {"n": 11}], rows)
+        shots, scored = files.shots_and_rows(("train", "train.jsonl"), ("test", "test.jsonl"))
+    assert (shots, scored) == (rows[:1], rows[1:])
+    assert "the first row of test.jsonl is the example and is not scored" in caplog.text
+    shown = [{"n": 100 + number} for number in range(MOST + 1)]
+    write(tmp_path, "train.jsonl", shown)
+    assert files.shots_and_rows(("train", "train.jsonl"), ("test", "test.jsonl")) == (shown[:MOST], rows)

@@ -31,7 +31,7 @@ def test_the_whole_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     manager = TaskManager(include_path=str(TASKS), include_defaults=False)
     task = get_task_dict(["vt_mmlu_sci_college_physics"], manager)["vt_mmlu_sci_college_physics"]
     doc = task.dataset["test"][0]
-    prompt = task.fewshot_context(doc, num_fewshot=task.config.num_fewshot)
+    prompt = task.fewshot_context(doc, num_fewshot=0)
     assert prompt == (
         "The following are multiple choice questions (with answers) about college physics.\n\n"
         "What is 2 + 2?\nA. 3\nB. None\nC. 4\nD. NA\nAnswer:"
@@ -58,7 +58,9 @@ def test_the_hub_has_one_configuration_for_each_subject(tmp_path: Path, monkeypa
     monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.setattr("datasets.load_dataset", load_dataset)
     from_hub = load("college_physics")["test"]
-    assert asked == [((REPOSITORY, "college_physics"), {"split": "test", "revision": REVISION})]
+    assert asked == [
+        ((REPOSITORY, "college_physics"), {"split": split, "revision": REVISION}) for split in ("dev", "test")
+    ]
     write(tmp_path)
     assert list(from_hub) == list(load("college_physics", str(tmp_path))["test"])
 

@@ -103,5 +103,5 @@ def _plain(answer: str) -> str:
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     if "choices" in row:
-        return choice_row(row["query"], [f" {choice}" for choice in row["choices"]], list(row["gold"]))
+        return choice_row(row["query"], row["choices"], list(row["gold"]))
     return {"query": row["query"], "answer": row["answer"], "reference": row["answer"], "guesses": []}

@@ -14,7 +14,8 @@ def choice_row(query: str, choices: Sequence[str], gold: int | list[int], **furt
 
     Args:
         query: all that the model is shown, up to where its answer begins.
-        choices: what it may go on with.
+        choices: what it may go on with, without the blank before it, which is the task's ``target_delimiter`` (and
+            which lm-eval leaves out behind a chat template).
         gold: index of the right one, or of all that are right.
         further: columns that only this benchmark has.
     """
@@ -37,12 +38,12 @@ def choice_score(
     Args:
         doc: the row, as `choice_row` makes it.
         results: log-likelihood and whether it is the greedy continuation, for each choice.
-        by_length: divide by the choice's length in characters without the blank before it, as lm-eval's ``acc_norm``
-            does; for choices that are whole sentences.
+        by_length: divide by the choice's length in characters, as lm-eval's ``acc_norm`` does; for choices that are
+            whole sentences.
     """
     values = [value for value, _ in results]
     if by_length:
-        lengths = [max(len(choice.removeprefix(" ")), 1) for choice in doc["choices"]]
+        lengths = [max(len(choice), 1) for choice in doc["choices"]]
         values = [value / length for value, length in zip(values, lengths, strict=True)]
     if any(math.isnan(value) for value in values) or max(values) == min(values):
         return {"vt_score": 0.0, "vt_unparsed": 1.0}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from versatune_plugin.errors import VersaTuneError
 LOG = logging.getLogger("versatune.evaluation")
 VARIABLE = "VERSATUNE_EVAL_DATA"
 METADATA = "versatune_eval_data"
+# Examples, of a split that is not scored: some have 180,000 rows.
+MOST = 32
 
 
 class Files:
@@ -51,51 +54,56 @@ class Files:
         except Exception as error:
             raise self.unavailable(on_hub, at_home, error) from error
 
-    def rows(self, split: str, at_home: str, configuration: str | None = None) -> list[dict[str, Any]]:
-        """All rows of a split.
+    def rows(
+        self, split: str, at_home: str, configuration: str | None = None, most: int | None = None
+    ) -> list[dict[str, Any]]:
+        """The rows of a split.
 
         Args:
-            split: on the hub, or a part of it (``train[:5]``).
+            split: on the hub.
             at_home: the JSON lines below the local folder of the benchmark that hold them.
             configuration: of the hub's data set, where it has several.
+            most: how many, from the first; all by default.
 
         Raises:
             VersaTuneError: as `get`.
         """
         if self.local is not None:
             with self._at_home(at_home).open(encoding="utf-8") as lines:
-                return [json.loads(line) for line in lines]
+                return [json.loads(line) for line in islice(lines, most)]
         from datasets import load_dataset
 
         try:
-            return list(load_dataset(self.repository, configuration, split=split, revision=self.revision))
+            found = load_dataset(self.repository, configuration, split=split, revision=self.revision)
+            return list(islice(found, most))
         except Exception as error:
             raise self.unavailable(f"split {split!r}", at_home, error) from error
 
-    def shots_and_rows(
-        self, shots: tuple[str, str], rows: tuple[str, str], count: int
-    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """The rows to show as examples, and those to score.
+    def examples(self, split: str, at_home: str, configuration: str | None = None) -> list[dict[str, Any]]:
+        """The first rows (`MOST`) of a split that is not scored; none where a local folder has no such file.
 
-        A local folder may lack the split that examples come from. Then the first rows to score are the examples and
-        are not scored, which is logged.
+        Args, Raises: as of `rows`.
+        """
+        if self.local is not None and not (self.local / at_home).is_file():
+            return []
+        return self.rows(split, at_home, configuration, MOST)
+
+    def shots_and_rows(
+        self, shots: tuple[str, str], rows: tuple[str, str]
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """The rows to show as examples, and those to score, of a benchmark that shows one by default.
+
+        A local folder may lack the split that examples come from. Then the first row to score is the example and is
+        not scored, which is logged.
 
         Args:
             shots, rows: split on the hub and file at home, of either.
-            count: how many examples.
         """
         scored = self.rows(*rows)
-        if self.local is not None and not (self.local / shots[1]).is_file():
-            LOG.warning(
-                "%s has no %s: the first %d rows of %s are the examples and are not scored",
-                self.local,
-                shots[1],
-                count,
-                rows[1],
-            )
-            return scored[:count], scored[count:]
-        split, at_home = shots
-        return self.rows(split if self.local is not None else f"{split}[:{count}]", at_home)[:count], scored
+        if shown := self.examples(*shots):
+            return shown, scored
+        LOG.warning("%s has no %s: the first row of %s is the example and is not scored", self.local, shots[1], rows[1])
+        return scored[:1], scored[1:]
 
     def _at_home(self, at_home: str) -> Path:
         assert self.local is not None

@@ -17,14 +17,18 @@ MARK = re.compile(r"\[[a-z]+\]", re.IGNORECASE)
 
 
 def load(versatune_eval_data: str | None = None, **_: Any) -> dict[str, Dataset]:
-    """The validation split, whose labels are public."""
+    """The validation split, whose labels are public, and the first rows of the training split, for examples."""
     files = Files("hellaswag", REPOSITORY, local=versatune_eval_data)
-    return {"validation": Dataset.from_list([_row(row) for row in files.rows("validation", "hellaswag_val.jsonl")])}
+    found = {
+        "train": files.examples("train", "hellaswag_train.jsonl"),
+        "validation": files.rows("validation", "hellaswag_val.jsonl"),
+    }
+    return {split: Dataset.from_list([_row(row) for row in rows]) for split, rows in found.items()}
 
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     context = f"{row['ctx_a']} {row['ctx_b'].capitalize()}"
-    endings = [f" {_plain(ending)}" for ending in row["endings"]]
+    endings = [_plain(ending) for ending in row["endings"]]
     return choice_row(_plain(f"{row['activity_label']}: {context}"), endings, int(row["label"]))
 
 

@@ -11,15 +11,12 @@ from versatune_plugin.evaluation.choices import LETTERS, choice_row, lettered
 from versatune_plugin.evaluation.files import Files
 
 REPOSITORY = "openlifescienceai/medmcqa"
-SHOTS = 1
 
 
 def load(versatune_eval_data: str | None = None, **_: Any) -> dict[str, Dataset]:
-    """The validation split, whose labels are public, and one example of the training split."""
+    """The validation split, whose labels are public, and the first rows of the training split, for examples."""
     files = Files("medmcqa", REPOSITORY, local=versatune_eval_data)
-    shots, rows = files.shots_and_rows(
-        ("train", "train.jsonl"), ("validation", "validation_subset_hf_shape.jsonl"), SHOTS
-    )
+    shots, rows = files.shots_and_rows(("train", "train.jsonl"), ("validation", "validation_subset_hf_shape.jsonl"))
     return {
         "train": Dataset.from_list([_row(row) for row in shots]),
         "validation": Dataset.from_list([_row(row) for row in rows]),
@@ -29,4 +26,4 @@ def load(versatune_eval_data: str | None = None, **_: Any) -> dict[str, Dataset]
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     options = [row[name] for name in ("opa", "opb", "opc", "opd")]
     query = f"Question: {row['question']}\n{lettered(options)}\nAnswer:"
-    return choice_row(query, [f" {letter}" for letter in LETTERS[: len(options)]], int(row["cop"]))
+    return choice_row(query, LETTERS[: len(options)], int(row["cop"]))

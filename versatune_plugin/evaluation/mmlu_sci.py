@@ -35,20 +35,23 @@ SUB_TASKS = SubTasks("mmlu_sci", {"subjects": SUBJECTS}, by_size=True)
 
 
 def load(subtask: str, versatune_eval_data: str | None = None, **_: Any) -> dict[str, Dataset]:
-    """The test split of one subject.
+    """The test split of one subject, and ``dev`` for examples.
 
     Args:
         subtask: one of `SUBJECTS`.
         versatune_eval_data: the local folder, if any.
     """
     files = Files("mmlu", REPOSITORY, REVISION, versatune_eval_data)
-    rows = files.rows("test", f"{subtask}_test.jsonl", subtask)
-    return {"test": Dataset.from_list([_row(subtask.replace("_", " "), row) for row in rows])}
+    found = {
+        "dev": files.examples("dev", f"{subtask}_dev.jsonl", subtask),
+        "test": files.rows("test", f"{subtask}_test.jsonl", subtask),
+    }
+    subject = subtask.replace("_", " ")
+    return {split: Dataset.from_list([_row(subject, row) for row in rows]) for split, rows in found.items()}
 
 
 def _row(subject: str, row: Mapping[str, Any]) -> dict[str, Any]:
     options = row["choices"]
     query = f"{row['question'].strip()}\n{lettered(options)}\nAnswer:"
     introduction = f"The following are multiple choice questions (with answers) about {subject}.\n\n"
-    choices = [f" {letter}" for letter in LETTERS[: len(options)]]
-    return choice_row(query, choices, int(row["answer"]), introduction=introduction)
+    return choice_row(query, LETTERS[: len(options)], int(row["answer"]), introduction=introduction)
