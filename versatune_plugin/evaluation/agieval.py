@@ -34,7 +34,7 @@ CHOICE = (
     "sat-math",
 )
 FREE = ("gaokao-mathcloze", "math")
-SUB_TASKS = SubTasks("agieval", {"exams": CHOICE, "free": FREE}, by_size=False, version=1.1)
+SUB_TASKS = SubTasks("agieval", {"exams": CHOICE, "free": FREE}, by_size=False, version=1.2)
 
 # What a sentence says before its answer.
 LEAD = re.compile(r"^.*(?:\banswer is|答案[是为]?)[ \t]*[:：]?", re.IGNORECASE)  # noqa: RUF001

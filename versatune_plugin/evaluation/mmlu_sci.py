@@ -31,7 +31,7 @@ SUBJECTS = (
     "high_school_statistics",
     "electrical_engineering",
 )
-SUB_TASKS = SubTasks("mmlu_sci", {"subjects": SUBJECTS}, by_size=True)
+SUB_TASKS = SubTasks("mmlu_sci", {"subjects": SUBJECTS}, by_size=True, version=1.1)
 
 
 def load(subtask: str, versatune_eval_data: str | None = None, **_: Any) -> dict[str, Dataset]:
