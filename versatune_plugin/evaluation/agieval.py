@@ -10,6 +10,8 @@ from datasets import Dataset
 
 from versatune_plugin.evaluation.choices import choice_row, choice_score
 from versatune_plugin.evaluation.files import Files
+from versatune_plugin.evaluation.reading.formulas import formula, phrase, readable, same_formula, same_phrase
+from versatune_plugin.evaluation.reading.text import answer
 from versatune_plugin.evaluation.task_files import SubTasks
 
 # The 21 of the repository less sat-en-without-passage, which is sat-en again.
@@ -79,8 +81,19 @@ def free_score(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, floa
     box = BOX.search(line)
     found = _found(text)
     answers = [box.group(1) if box else line, *([found] if found else [])]
-    right = any(is_equiv(_plain(answer), _plain(doc["answer"])) for answer in answers)
+    right = any(is_equiv(_plain(given), _plain(doc["answer"])) for given in answers)
     return {"vt_score": float(right), "vt_unparsed": float(not right and not FORMULA.search(text))}
+
+
+def chat_score(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
+    """1 if a careful human reads the reference, up to notation, in what the model says to the user.
+
+    All that the reference asks for has to be there, in its order. Unparsed: no one answer can be read.
+    """
+    text = answer(results[0])
+    read, same = (formula(text), same_formula) if readable(doc["answer"]) else (phrase(text), same_phrase)
+    right = read is not None and same(read, doc["answer"])
+    return {"vt_score": float(right), "vt_unparsed": float(read is None)}
 
 
 def _found(text: str) -> str | None:

@@ -11,6 +11,8 @@ from datasets import Dataset
 
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.evaluation.files import LOG, Files
+from versatune_plugin.evaluation.reading.options import candidate, label, option_letter
+from versatune_plugin.evaluation.reading.text import answer
 
 REPOSITORY = "OpenDFM/SciEval"
 REVISION = "370117e4ee95dd8553f6a053ee00a4932429fe5f"
@@ -65,6 +67,17 @@ def score(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
     right = doc["reference"].lower() in printed
     parsed = right or any(guess.lower() in printed for guess in doc["guesses"])
     return {"vt_score": float(right), "vt_unparsed": float(not parsed)}
+
+
+def chat_score(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
+    """1 if a careful human reads the right answer in what the model says to the user; unparsed if he reads none."""
+    text = answer(results[0])
+    if doc["kind"] == CHOICE:
+        read = option_letter(text, ANSWERS[CHOICE])
+    else:
+        read = (label if doc["kind"] == JUDGE else candidate)(text, doc["guesses"])
+    right = read is not None and read.lower() == doc["reference"].strip().lower()
+    return {"vt_score": float(right), "vt_unparsed": float(read is None)}
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

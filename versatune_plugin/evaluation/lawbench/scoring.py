@@ -17,6 +17,8 @@ from versatune_plugin.evaluation.lawbench.rows import labels
 
 # Months, less one, that are as far from the right sentence as no answer at all.
 FURTHEST = 216
+# What stands before the right labels, and between them.
+_SETS = {"2-3": ("类别:", "、"), "2-9": ("", ";"), "3-3": ("罪名:", ";")}
 
 Rule = Callable[[Mapping[str, Any], str], tuple[Any, bool]]
 
@@ -56,12 +58,16 @@ def _one_label(doc: Mapping[str, Any], answer: str) -> tuple[float, bool]:
     return float(named == _named(doc, doc["reference"]) and len(named) == 1), bool(named)
 
 
-def _label_set(right: Callable[[str], Sequence[str]]) -> Rule:
-    def rule(doc: Mapping[str, Any], answer: str) -> tuple[float, bool]:
-        named, wanted = _named(doc, answer), set(right(doc["answer"]))
-        return _f1(len(named & wanted), len(named), len(wanted)), bool(named)
+def _label_set(doc: Mapping[str, Any], answer: str) -> tuple[float, bool]:
+    named = _named(doc, answer)
+    return label_f1(doc, named), bool(named)
 
-    return rule
+
+def label_f1(doc: Mapping[str, Any], named: set[str]) -> float:
+    """F1 of the labels named in an answer to 2-3, 2-9 or 3-3."""
+    prefix, mark = _SETS[doc["subtask"]]
+    wanted = set(doc["answer"].removeprefix(prefix).removesuffix("。" if mark == "、" else "").split(mark))
+    return _f1(len(named & wanted), len(named), len(wanted))
 
 
 def _named(doc: Mapping[str, Any], text: str) -> set[str]:
@@ -134,19 +140,24 @@ def _articles(doc: Mapping[str, Any], answer: str) -> tuple[float, bool]:
     for part in answer.split("、"):
         # Paragraphs are not asked for, and go with all that stands between them and the first ordinal before them.
         bare = re.sub("第(.*?)条", r"\1", re.sub("第.*?款", "", part.replace("万元", "元")))
-        if numbers := _integers(r"(\d+)", _arabic(bare)):
+        if numbers := _integers(r"(\d+)", arabic(bare)):
             named.add(numbers[0])
     return _f1(len(named & wanted), len(named), len(wanted)), bool(named)
 
 
 def _months(doc: Mapping[str, Any], answer: str) -> tuple[float, bool]:
-    (right,) = _integers(r"(\d+)个月", doc["answer"])
-    text = _arabic(answer)
+    text = arabic(answer)
     months = _integers(r"(\d+)个月", text) or _integers(r"(\d+)月", text)
     months = months or [12 * years for years in _integers(r"(\d+)年", text)]
     if not months:
         return 0.0, False
-    return 1 - abs(math.log(right + 1) - math.log(months[0] + 1)) / math.log(FURTHEST), True
+    return months_score(doc, months[0]), True
+
+
+def months_score(doc: Mapping[str, Any], months: int) -> float:
+    """The score of a sentence of so many months."""
+    (right,) = _integers(r"(\d+)个月", doc["answer"])
+    return 1 - abs(math.log(right + 1) - math.log(months + 1)) / math.log(FURTHEST)
 
 
 def _amount(doc: Mapping[str, Any], answer: str) -> tuple[float, bool]:
@@ -160,7 +171,7 @@ def _integers(pattern: str, text: str) -> list[int]:
     return [int(number) for number in re.findall(pattern, text) if len(number) <= 4300]
 
 
-def _arabic(text: str) -> str:
+def arabic(text: str) -> str:
     """With Chinese numerals as digits, where the library can read all of them."""
     import cn2an
 
@@ -177,13 +188,11 @@ _RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("1-2", "2-2", "2-4", "2-8", "3-6"), _one_label),
     **dict.fromkeys(("1-1", "2-7", "3-2", "3-8"), _rouge),
     **dict.fromkeys(("3-4", "3-5"), _months),
+    **dict.fromkeys(("2-3", "2-9", "3-3"), _label_set),
     "2-1": _corrections,
-    "2-3": _label_set(lambda answer: answer.removeprefix("类别:").removesuffix("。").split("、")),
     "2-5": _reading,
     "2-6": _entities,
-    "2-9": _label_set(lambda answer: answer.split(";")),
     "2-10": _triggers,
     "3-1": _articles,
-    "3-3": _label_set(lambda answer: answer.removeprefix("罪名:").split(";")),
     "3-7": _amount,
 }

@@ -96,7 +96,8 @@ def _resampled(items: Sequence[Any]) -> tuple[list[Any], NDArray[np.float64]]:
     return list(counted), np.random.default_rng(0).multinomial(len(items), shares, size=DRAWS).astype(np.float64)
 
 
-def _parts(text: str) -> list[str]:
+def parts(text: str) -> list[str]:
+    """The parts of a text between commas, normalised; empty ones are none."""
     return [part for part in map(normalise, text.split(",")) if part]
 
 
@@ -107,9 +108,9 @@ def _label(doc: Mapping[str, Any], answer: str) -> tuple[tuple[str, str], bool]:
 
 
 def _labels(doc: Mapping[str, Any], answer: str) -> tuple[tuple[str, str], bool]:
-    answered = set(_parts(answer))
+    answered = set(parts(answer))
     parsed = bool(answered) and answered <= {normalise(label) for label in doc["labels"]}
-    right = ", ".join(sorted(set(_parts(doc["reference"]))))
+    right = ", ".join(sorted(set(parts(doc["reference"]))))
     return (right, ", ".join(sorted(answered)) if parsed else NO_CLASS), parsed
 
 
@@ -119,19 +120,28 @@ def _contained(doc: Mapping[str, Any], answer: str) -> tuple[float, bool]:
 
 
 def _stemmed(doc: Mapping[str, Any], answer: str) -> tuple[float, bool]:
+    answered = stems(parts(answer))
+    return float(bool(answered & stems(parts(doc["reference"])))), bool(answered)
+
+
+def stems(named: Sequence[str]) -> set[str]:
+    """The stems (Porter) of terms, normalised."""
     from nltk.stem.porter import PorterStemmer
 
     stem = PorterStemmer().stem
-    answered = {stem(part) for part in _parts(answer)}
-    return float(bool(answered & {stem(part) for part in _parts(doc["reference"])})), bool(answered)
+    return {stem(one) for one in map(normalise, named) if one}
 
 
 def _number(doc: Mapping[str, Any], answer: str) -> tuple[float, bool]:
     answered, right = _first_integer(answer), _first_integer(doc["reference"])
     if answered is None or right is None:
         return 0.0, False
-    # In whole numbers: 10 % is not a binary fraction.
-    return float(answered == right or 10 * abs(answered - right) < right), True
+    return float(is_near(answered, right)), True
+
+
+def is_near(answered: int, right: int) -> bool:
+    """Whether two whole numbers are less than 10 % apart, which is no binary fraction."""
+    return answered == right or 10 * abs(answered - right) < right
 
 
 def _first_integer(text: str) -> int | None:
@@ -140,14 +150,19 @@ def _first_integer(text: str) -> int | None:
 
 
 def _names(doc: Mapping[str, Any], answer: str) -> tuple[tuple[int, int, int], bool]:
-    left = answered = _parts(answer)
-    right = _parts(doc["reference"])
+    answered = parts(answer)
+    return found_names(answered, parts(doc["reference"])), bool(answered)
+
+
+def found_names(answered: Sequence[str], right: Sequence[str]) -> tuple[int, int, int]:
+    """The names found, the answers that are no right name, and the names not found; all of `parts`."""
+    left = list(answered)
     for name in right:
         place = next((place for place, text in enumerate(left) if name in text), None)
         if place is not None:
             left = left[:place] + left[place + 1 :]
     found = len(answered) - len(left)
-    return (found, len(left), len(right) - found), bool(answered)
+    return found, len(left), len(right) - found
 
 
 _BY_KIND: dict[str, Callable[[Mapping[str, Any], str], tuple[Any, bool]]] = {
