@@ -26,9 +26,11 @@ from versatune_plugin.evaluation.executor import Limits, execute
 
 SECRET = "a-key-of-the-user"
 LIBC = "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\n"
-CALL = (
-    LIBC
-    + "def call(*given):\n    done = libc.syscall(*given)\n    assert done >= 0, ctypes.get_errno()\n    return done\n"
+# On the stack an argument has eight bytes, of which a plain int fills four.
+CALL = LIBC + (
+    "def call(*given):\n"
+    "    done = libc.syscall(*[ctypes.c_long(one) if isinstance(one, int) else one for one in given])\n"
+    "    assert done >= 0, ctypes.get_errno()\n    return done\n"
 )
 
 # What it is about -> deed -> program. FILE, FOLDER, FIFO, SOCKET and DATAGRAM are paths, PID a process of the user.
