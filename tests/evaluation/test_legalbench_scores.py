@@ -18,7 +18,7 @@ from versatune_plugin.evaluation.legalbench import (
     f1_stderr,
 )
 from versatune_plugin.evaluation.legalbench.rows import reference
-from versatune_plugin.evaluation.legalbench.scoring import normalise
+from versatune_plugin.evaluation.reading.text import normalise
 
 
 def row(kind: str, right: str, labels: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """What a process gives up for good, it and all that it starts: Landlock for files, a seccomp filter for system calls.
 
-Both hold for a user without any right, in containers that refuse namespaces too, and neither is undone by calling C
-functions or starting other programs. Sources: the kernel's documentation, "Landlock: unprivileged access control" and
-"Seccomp BPF", and its tables of system calls.
+Both need `isolation.drop_privileges` first. They hold for a user without any right, in containers that refuse
+namespaces too, and neither is undone by calling C functions or starting other programs. Sources: the kernel's
+documentation, "Landlock: unprivileged access control" and "Seccomp BPF", and its tables of system calls.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from collections.abc import Iterable
 
 libc = ctypes.CDLL(None, use_errno=True)
 
-NO_NEW_PRIVS, SECCOMP_FILTER = 38, 2
-SET_SECCOMP = 22
+SET_SECCOMP, SECCOMP_FILTER = 22, 2
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF, RULESET_VERSION, PATH_BENEATH = 444, 445, 446, 1, 1
 EXECUTE, WRITE, READ, LIST, TRUNCATE, IOCTL = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 14, 1 << 15
 # Rights over files that each version of Landlock knows.
@@ -124,7 +123,6 @@ def restrict_files(writable: str, readable: Iterable[str], devices: Iterable[str
         os.close(descriptor)
         if added != 0:
             return False
-    libc.prctl(NO_NEW_PRIVS, 1, 0, 0, 0)
     done = _call(RESTRICT_SELF, ruleset, 0)
     os.close(ruleset)
     return done == 0
@@ -142,7 +140,6 @@ def restrict_calls() -> bool:
     instructions = _filter(*MACHINES[machine], os.getpid())
     code = ctypes.create_string_buffer(instructions, len(instructions))
     program = _Program(len(instructions) // 8, ctypes.cast(code, ctypes.c_void_p))
-    libc.prctl(NO_NEW_PRIVS, 1, 0, 0, 0)
     return bool(libc.prctl(SET_SECCOMP, SECCOMP_FILTER, ctypes.byref(program), 0, 0) == 0)
 
 

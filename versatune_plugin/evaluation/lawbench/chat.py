@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from versatune_plugin.evaluation.lawbench.rows import LETTERS, labels
-from versatune_plugin.evaluation.lawbench.scoring import answer_score, arabic, label_f1, months_score
+from versatune_plugin.evaluation.lawbench.scoring import answer_score, arabic, f1, label_f1, months_score
 from versatune_plugin.evaluation.reading.formulas import quantity
 from versatune_plugin.evaluation.reading.options import option_letter
-from versatune_plugin.evaluation.reading.text import answer, ascii_marks, stated, words
+from versatune_plugin.evaluation.reading.text import answer, ascii_marks, first_line, stated, words
 
 Read = tuple[float, bool]
 
@@ -62,11 +62,7 @@ def _named(subtask: str, text: str) -> set[str]:
     """The labels in what is stated, or in the whole answer; none that is denied or a part of a longer one."""
     known = labels()[subtask]
     plain = words(text)
-    tails = [
-        said.value.split("\n")[0]
-        for said in stated(plain, lambda tail: (bool(tail.strip()), tail.strip()))
-        if said.value
-    ]
+    tails = [said.value for said in stated(plain, first_line) if said.value]
     pattern = re.compile("|".join(map(re.escape, sorted(map(ascii_marks, known), key=len, reverse=True))))
     by_marks = {ascii_marks(one): one for one in known}
     for part in (*reversed(tails), plain):
@@ -85,14 +81,13 @@ def _articles(doc: Mapping[str, Any], text: str) -> Read:
         return scored["vt_score"], scored["vt_unparsed"] == 0
     named = {arabic(one) for part in found for one in re.split(r"[、,和及与第]+", part) if one}
     wanted = set(re.findall(r"\d+", doc["answer"]))
-    shared = len(named & wanted)
-    return 2 * shared / (len(named) + len(wanted)), True
+    return f1(len(named & wanted), len(named), len(wanted)), True
 
 
 def _months(doc: Mapping[str, Any], text: str) -> Read:
     plain = words(text)
-    tails = [said.value for said in stated(plain, lambda tail: (bool(tail.strip()), tail.strip())) if said.value]
-    for part in (*(tail.split("\n")[0] for tail in reversed(tails)), plain):
+    tails = [said.value for said in stated(plain, first_line) if said.value]
+    for part in (*reversed(tails), plain):
         terms = _terms(part)
         if len(set(terms)) == 1:
             return months_score(doc, terms[0]), True

@@ -49,7 +49,8 @@ def _characters(text: str) -> Counter[str]:
     return Counter(char for char in text.lower() if char.isdigit() or char.isalpha())
 
 
-def _f1(shared: float, answered: int, right: int) -> float:
+def f1(shared: float, answered: int, right: int) -> float:
+    """F1 from how many are shared, answered and right."""
     return 2 * shared / (answered + right) if shared else 0.0
 
 
@@ -67,7 +68,7 @@ def label_f1(doc: Mapping[str, Any], named: set[str]) -> float:
     """F1 of the labels named in an answer to 2-3, 2-9 or 3-3."""
     prefix, mark = _SETS[doc["subtask"]]
     wanted = set(doc["answer"].removeprefix(prefix).removesuffix("。" if mark == "、" else "").split(mark))
-    return _f1(len(named & wanted), len(named), len(wanted))
+    return f1(len(named & wanted), len(named), len(wanted))
 
 
 def _named(doc: Mapping[str, Any], text: str) -> set[str]:
@@ -82,7 +83,7 @@ def _rouge(doc: Mapping[str, Any], answer: str) -> tuple[float, bool]:
     right = _words(doc["answer"].replace("答案:", "") if doc["subtask"] == "1-1" else doc["answer"])
     answered = _words(answer)
     # ROUGE-L; the table of `rouge_chinese` takes seconds for long answers.
-    return _f1(LCSseq.similarity(right, answered), len(answered), len(right)), True
+    return f1(LCSseq.similarity(right, answered), len(answered), len(right)), True
 
 
 def _words(text: str) -> list[str]:
@@ -114,7 +115,7 @@ def _entities(doc: Mapping[str, Any], answer: str) -> tuple[float, bool]:
         return float(not found and bool(answer.strip())), bool(answer.strip())
     wanted = dict(part.split(":")[:2] for part in doc["answer"].split(";"))
     shared = sum(overlap_f(wanted[kind], value) for kind, value in found.items() if kind in wanted)
-    return _f1(shared, len(found), len(wanted)), bool(found)
+    return f1(shared, len(found), len(wanted)), bool(found)
 
 
 def _entities_in(answer: str) -> dict[str, str]:
@@ -131,7 +132,7 @@ def _entities_in(answer: str) -> dict[str, str]:
 def _triggers(doc: Mapping[str, Any], answer: str) -> tuple[float, bool]:
     wanted, answered = doc["answer"].split(";"), answer.split(";")
     shared = sum(overlap_f(one, other) for one, other in zip(wanted, answered, strict=False))
-    return _f1(shared, len(answered), len(wanted)), bool(answer.strip())
+    return f1(shared, len(answered), len(wanted)), bool(answer.strip())
 
 
 def _articles(doc: Mapping[str, Any], answer: str) -> tuple[float, bool]:
@@ -142,7 +143,7 @@ def _articles(doc: Mapping[str, Any], answer: str) -> tuple[float, bool]:
         bare = re.sub("第(.*?)条", r"\1", re.sub("第.*?款", "", part.replace("万元", "元")))
         if numbers := _integers(r"(\d+)", arabic(bare)):
             named.add(numbers[0])
-    return _f1(len(named & wanted), len(named), len(wanted)), bool(named)
+    return f1(len(named & wanted), len(named), len(wanted)), bool(named)
 
 
 def _months(doc: Mapping[str, Any], answer: str) -> tuple[float, bool]:

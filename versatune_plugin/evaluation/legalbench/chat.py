@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from versatune_plugin.evaluation.legalbench.rows import KNOWN
-from versatune_plugin.evaluation.legalbench.scoring import NO_CLASS, found_names, is_near, normalise, parts, stems
+from versatune_plugin.evaluation.legalbench.scoring import NO_CLASS, found_names, is_near, parts, row_score, stems
 from versatune_plugin.evaluation.reading.formulas import quantity
 from versatune_plugin.evaluation.reading.options import label, label_list
-from versatune_plugin.evaluation.reading.text import answer, lines, settled, stated, words
+from versatune_plugin.evaluation.reading.text import answer, first_line, lines, normalise, settled, stated, words
 
 _REFUSES = re.compile(r"\b(?:not|cannot|unable|unsure|unclear|unknown|sorry)\b|n't\b", re.IGNORECASE)
 _MEANINGS = {subtask.name: subtask.labels for subtask in KNOWN.values()}
@@ -23,9 +23,7 @@ _TERM = re.compile(
 
 def chat_score(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, Any]:
     """As `scoring.answer_score`, whose aggregations take it, for what the model says to the user."""
-    item, parsed = _BY_KIND[doc["kind"]](doc, answer(results[0]))
-    scored = {"vt_score": item, "vt_unparsed": 0.0 if parsed else 1.0}
-    return scored if isinstance(item, float) else {**scored, "vt_score_stderr": item}
+    return row_score(*_BY_KIND[doc["kind"]](doc, answer(results[0])))
 
 
 def _label(doc: Mapping[str, Any], text: str) -> tuple[tuple[str, str], bool]:
@@ -35,7 +33,7 @@ def _label(doc: Mapping[str, Any], text: str) -> tuple[tuple[str, str], bool]:
 
 def _labels(doc: Mapping[str, Any], text: str) -> tuple[tuple[str, str], bool]:
     read = label_list(text, doc["labels"])
-    right = ", ".join(sorted({normalise(part) for part in doc["reference"].split(",")}))
+    right = ", ".join(sorted(set(parts(doc["reference"]))))
     return (right, NO_CLASS if read is None else ", ".join(sorted(map(normalise, read)))), read is not None
 
 
@@ -99,12 +97,7 @@ def _names(doc: Mapping[str, Any], text: str) -> tuple[tuple[int, int, int], boo
 def _said(text: str) -> str:
     """What an answer states, or its first line."""
     plain = words(text)
-
-    def begins(tail: str) -> tuple[bool, str | None]:
-        there = lines(tail)
-        return bool(there), there[0] if there else None
-
-    said = list(stated(plain, begins))
+    said = stated(plain, first_line)
     return (settled(said, plain) or "") if said else (lines(plain) or [""])[0]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import string
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -11,16 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from versatune_plugin.evaluation.reading.text import normalise
+
 # A class that no right answer has: an answer outside the possible ones is wrong whatever is right.
 NO_CLASS = ""
 NOT_KNOWN = "N/A"
 DRAWS = 2000  # of the bootstrap: a standard error within 2 %
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
-
-
-def normalise(text: str) -> str:
-    """Without ASCII punctuation, without space around it, in lower case."""
-    return text.translate(_PUNCTUATION).strip().lower()
 
 
 def answer_score(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, Any]:
@@ -32,7 +27,11 @@ def answer_score(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, An
         doc: the row, as `rows.load` makes it.
         results: the one generated text.
     """
-    item, parsed = _BY_KIND[doc["kind"]](doc, results[0])
+    return row_score(*_BY_KIND[doc["kind"]](doc, results[0]))
+
+
+def row_score(item: Any, parsed: bool) -> dict[str, Any]:
+    """What the aggregations need of a row, as `answer_score` gives it."""
     scored = {"vt_score": item, "vt_unparsed": 0.0 if parsed else 1.0}
     # Behind vt_score: lm-eval puts "N/A" there for an aggregation that it does not know.
     return scored if isinstance(item, float) else {**scored, "vt_score_stderr": item}

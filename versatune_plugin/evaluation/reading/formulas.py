@@ -10,7 +10,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 
-from versatune_plugin.evaluation.reading.text import Said, ascii_marks, lines, settled, stated
+from versatune_plugin.evaluation.reading.text import Said, ascii_marks, first_line, lines, settled, stated
 
 # Words behind a number that make another number of it, or another thing than its unit.
 _NO_UNIT = re.compile(
@@ -74,12 +74,7 @@ def formula(text: str) -> str | None:
 def phrase(text: str) -> str | None:
     """The line that an answer gives where words are asked for: what it states, or all of it."""
     plain = _unmarked(text)
-
-    def begins(tail: str) -> tuple[bool, str | None]:
-        there = lines(tail)
-        return bool(there), there[0] if there else None
-
-    if said := list(stated(plain, begins)):
+    if said := stated(plain, first_line):
         return settled(said, plain)
     return plain if len(lines(plain)) == 1 else None
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from versatune_plugin.evaluation.reading.text import Said, lines, settled, stated, words
+from versatune_plugin.evaluation.reading.text import Said, lines, normalise, settled, stated, words
 
 # Whether a text begins with an answer, and which; None for several at once.
 Found = tuple[bool, str | None]
@@ -122,11 +121,6 @@ def candidate(text: str, candidates: Sequence[str]) -> str | None:
     return named.pop() if len(named) == 1 and not denied else None
 
 
-def normal(text: str) -> str:
-    """Without ASCII punctuation, space around it and case, as LegalBench compares."""
-    return text.translate(str.maketrans("", "", string.punctuation)).strip().lower()
-
-
 def _read(text: str, begins: Begins, confirmed: re.Pattern[str] | None = None) -> str | None:
     """The answer that a text states, begins with or ends with, if these agree."""
     said = [*stated(text, begins), *_weak(text, begins)]
@@ -194,7 +188,7 @@ def _letter_begins(known: str, meanings: Mapping[str, str]) -> Begins:
 
 
 def _label_begins(labels: Sequence[str], listed: bool = False) -> Begins:
-    longest = sorted(filter(normal, labels), key=len, reverse=True)
+    longest = sorted(filter(normalise, labels), key=len, reverse=True)
     patterns = {name: re.compile(rf"{_tokens(name)}(?![A-Za-z0-9_])", re.IGNORECASE) for name in longest}
     opening = re.compile(rf"{_BULLET}{_QUOTES}{_NAMED}{_QUOTES}(?:(?:a|an|the)\s+)?{_QUOTES}", re.IGNORECASE)
     other = re.compile(rf"{_OR}{_QUOTES}", re.IGNORECASE)
@@ -238,13 +232,13 @@ def _meant(rest: str, meanings: Mapping[str, str]) -> str | None:
 
 
 def _same_meaning(text: str, meanings: Mapping[str, str]) -> str | None:
-    same = [name for name, meaning in meanings.items() if normal(meaning) and normal(meaning) == normal(text)]
+    same = [name for name, meaning in meanings.items() if normalise(meaning) and normalise(meaning) == normalise(text)]
     return same[0] if len(same) == 1 else None
 
 
 def _predicate(text: str, labels: Sequence[str]) -> str | None:
     """The one label that something is said to be, in so many words: "the mark is descriptive"."""
-    telling = [one for one in labels if len(one) > _SUBSTANCE and normal(one) not in ("other", "none", "maybe")]
+    telling = [one for one in labels if len(one) > _SUBSTANCE and normalise(one) not in ("other", "none", "maybe")]
     if not telling:
         return None
     names = "|".join(_tokens(one) for one in sorted(telling, key=len, reverse=True))
@@ -264,8 +258,8 @@ def _predicate(text: str, labels: Sequence[str]) -> str | None:
             re.IGNORECASE,
         ):
             return None
-        named.add(normal(found[1]))
-    same = [one for one in telling if normal(one) in named]
+        named.add(normalise(found[1]))
+    same = [one for one in telling if normalise(one) in named]
     return same[0] if len(same) == 1 else None
 
 
@@ -276,7 +270,7 @@ def _tokens(name: str) -> str:
 
 def _parts(line: str, labels: Sequence[str]) -> list[str]:
     """The parts of a list; labels keep their own commas and conjunctions."""
-    names = "|".join(_tokens(one) for one in sorted(filter(normal, labels), key=len, reverse=True))
+    names = "|".join(_tokens(one) for one in sorted(filter(normalise, labels), key=len, reverse=True))
     kept: list[str] = []
 
     def mark(found: re.Match[str]) -> str:

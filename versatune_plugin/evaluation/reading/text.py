@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
 
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _TAGS = r"think|thinking|thought|thoughts|reasoning|reflection|scratchpad|seed:think"
 _OPEN = re.compile(rf"<(?:{_TAGS})>|\[THINK\]|◁think▷|<\|begin_of_thought\|>", re.IGNORECASE)
 _CLOSE = re.compile(rf"</(?:{_TAGS})>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>", re.IGNORECASE)
@@ -195,3 +197,14 @@ def settled(said: Sequence[Said[Value]], text: str) -> Value | None:
 def lines(text: str) -> list[str]:
     """Those that hold anything."""
     return [line.strip() for line in text.split("\n") if line.strip()]
+
+
+def first_line(tail: str) -> tuple[bool, str | None]:
+    """For `stated`, where whatever stands there is the answer."""
+    there = lines(tail)
+    return bool(there), there[0] if there else None
+
+
+def normalise(text: str) -> str:
+    """Without ASCII punctuation, without space around it, in lower case, as LegalBench compares."""
+    return text.translate(_PUNCTUATION).strip().lower()
