@@ -1,6 +1,7 @@
 """Points to the code in the package; lm-eval runs this file once for each reference."""
 
+from versatune_plugin.evaluation.code import chat_score
 from versatune_plugin.evaluation.code import load_humaneval as load
 from versatune_plugin.evaluation.code import score_humaneval as score
 
-__all__ = ["load", "score"]
+__all__ = ["chat_score", "load", "score"]

@@ -4,9 +4,10 @@ from versatune_plugin.evaluation.legalbench import (
     answer_score,
     balanced_accuracy,
     balanced_accuracy_stderr,
+    chat_score,
     f1,
     f1_stderr,
     load,
 )
 
-__all__ = ["answer_score", "balanced_accuracy", "balanced_accuracy_stderr", "f1", "f1_stderr", "load"]
+__all__ = ["answer_score", "balanced_accuracy", "balanced_accuracy_stderr", "chat_score", "f1", "f1_stderr", "load"]

@@ -235,7 +235,7 @@ def test_real_rows_on_a_real_model(tmp_path: Path) -> None:
     model = HFLM(
         pretrained=str(smollm.write(tmp_path / "model")), device="cpu", dtype="float32", batch_size=8, max_length=2048
     )
-    folder = part(Path(os.environ[VARIABLE]), tmp_path / "rows", 4)
+    folder = part(Path(os.environ[VARIABLE]), tmp_path / "rows", 2)
     compared = 0
     for pair in ALL:
         for shots in (0,) if "agieval" in pair.ours else (0, 1):
@@ -252,7 +252,7 @@ def test_real_rows_on_a_real_model(tmp_path: Path) -> None:
                 ]
                 assert values[0] == values[1]
                 compared += len(same)
-    assert compared > 1000
+    assert compared > 500
 
 
 def instances(found: Requests) -> list[Instance]:

@@ -8,6 +8,7 @@ import pytest
 from datasets import Dataset
 from lm_eval.api.task import ConfigurableTask
 
+from tests.evaluation.runs import ours
 from versatune_plugin.evaluation.choices import choice_row, choice_score, length_normalised_score
 
 ENDINGS = ["ab", "a" * 10]
@@ -31,15 +32,20 @@ def test_the_length_is_that_of_lm_evals_acc_norm(values: tuple[float, float], be
             "doc_to_text": "query",
             "doc_to_choice": "choices",
             "doc_to_target": "gold",
-            "metric_list": [{"metric": "acc_norm"}],
+            "metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}],
         }
     )
     results = [(value, False) for value in values]
     assert task.process_results(task.dataset["test"][0], results)["acc_norm"] == 1
-    row = choice_row("Q", ENDINGS, best)
-    assert length_normalised_score(row, results) == {"vt_score": 1.0, "vt_unparsed": 0.0}
+    row = choice_row("Q", ENDINGS, best, ENDINGS)
+    found = length_normalised_score(row, results)
+    assert ours(found) == {"vt_score": 1.0, "vt_unparsed": 0.0}
+    assert {name: task.process_results(row, results)[name] for name in ("acc", "acc_norm")} == {
+        "acc": found["acc"],
+        "acc_norm": found["acc_norm"],
+    }
 
 
 def test_the_length_counts_only_where_it_is_asked_for() -> None:
     results = [(-2.0, False), (-9.0, False)]
-    assert choice_score(choice_row("Q", ENDINGS, 0), results)["vt_score"] == 1
+    assert choice_score(choice_row("Q", ENDINGS, 0, ENDINGS), results)["vt_score"] == 1

@@ -14,6 +14,8 @@ import yaml
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.evaluation import code
 from versatune_plugin.evaluation.code import (
+    HUMANEVAL,
+    MBPP,
     humaneval_body,
     humaneval_rows,
     mbpp_program,
@@ -22,10 +24,12 @@ from versatune_plugin.evaluation.code import (
     score_mbpp,
 )
 from versatune_plugin.evaluation.executor import CONSENT
+from versatune_plugin.evaluation.files import Files
 
 TASKS = Path(__file__).resolve().parents[2] / "eval_tasks"
 PASSED, FAILED, UNPARSED = (
-    {"vt_score": score, "vt_unparsed": unparsed} for score, unparsed in ((1.0, 0.0), (0.0, 0.0), (0.0, 1.0))
+    {"vt_score": score, "vt_unparsed": unparsed, "pass@1": score}
+    for score, unparsed in ((1.0, 0.0), (0.0, 0.0), (0.0, 1.0))
 )
 HEAD = 'def double(x):\n    """Twice x."""\n'
 COMPLETE = {"head": HEAD, "tests": "def check(f):\n    assert f(2) == 4\n\ncheck(double)\n"}
@@ -42,7 +46,7 @@ def consent(monkeypatch: pytest.MonkeyPatch) -> None:
 def rows() -> dict[str, list[dict[str, Any]]]:
     if not os.environ.get("VERSATUNE_EVAL_DATA"):
         pytest.skip("VERSATUNE_EVAL_DATA does not name a folder with humaneval/ and mbpp/")
-    return {"humaneval": humaneval_rows(), "mbpp": mbpp_rows()}
+    return {"humaneval": humaneval_rows(Files("humaneval", *HUMANEVAL)), "mbpp": mbpp_rows(Files("mbpp", *MBPP))}
 
 
 @pytest.mark.parametrize(
@@ -169,7 +173,10 @@ def test_counts_and_prompts(consent: None, rows: dict[str, list[dict[str, Any]]]
         "task_id": "HumanEval/23",
         "query": '\n\ndef strlen(string: str) -> int:\n    """ Return length of given string\n'
         "    >>> strlen('')\n    0\n    >>> strlen('abc')\n    3\n    \"\"\"\n",
+        "chat_query": "Complete this function, and write all of it in one block.\n\n```python\n"
+        f"{rows['humaneval'][23]['query'].strip()}\n```\n",
         "head": rows["humaneval"][23]["query"],
+        "name": "strlen",
         "tests": "\n\nMETADATA = {\n    'author': 'jt',\n    'dataset': 'test'\n}\n\n\ndef check(candidate):\n"
         "    assert candidate('') == 0\n    assert candidate('x') == 1\n    assert candidate('asdasnakj') == 9\n\n"
         "check(strlen)\n",
@@ -179,6 +186,13 @@ def test_counts_and_prompts(consent: None, rows: dict[str, list[dict[str, Any]]]
     assert rows["mbpp"][2]["query"] == (
         '"""\nWrite a python function to identify non-prime numbers.\nassert is_not_prime(2) == False\n'
         'assert is_not_prime(10) == True\nassert is_not_prime(35) == True\n"""\n'
+    )
+    assert rows["mbpp"][2]["name"] == "is_not_prime"
+    assert all(row["name"] for row in rows["mbpp"])
+    assert rows["mbpp"][2]["chat_query"] == (
+        "Write a python function to identify non-prime numbers.\n\n"
+        "The program has to pass these tests; write it in one block.\n\n```python\nassert is_not_prime(2) == False\n"
+        "assert is_not_prime(10) == True\nassert is_not_prime(35) == True\n```\n"
     )
     assert rows["mbpp"][2]["guesses"][1] == "def is_not_prime(*_):\n    return True\n"
     assert rows["mbpp"][366]["tests"].startswith("root = Node(1) \nroot.left = Node(2)")

@@ -220,14 +220,14 @@ def test_a_download_that_cannot_be_had_names_the_remedy(tmp_path: Path, monkeypa
 def test_the_files_of_the_tasks_are_current() -> None:
     for name, text in SUB_TASKS.files().items():
         assert (TASKS / name).read_text(encoding="utf-8") == text, name
-    assert {path.name for path in (TASKS / "leaves").iterdir()} == {
+    assert {path.name for path in (TASKS / "leaves").glob("vt_*")} == {
         f"vt_lawbench_{name.replace('-', '_')}.yaml" for name in MEAN
     }
     group = yaml.safe_load((TASKS / "versatune_lawbench.yaml").read_text())
     assert "vt_lawbench_2_1" not in group["task"]
     assert not any(metric["weight_by_size"] for metric in group["aggregate_metric_list"])
     found = TaskManager(include_path=str(TASKS), include_defaults=False)
-    names = {name for name in found.all_tasks if "_lawbench" in name}
+    names = {name for name in found.all_tasks if "_lawbench" in name and "chat" not in name}
     assert names == {"versatune_lawbench"} | {f"vt_lawbench_{n.replace('-', '_')}" for n in TITLES}
 
 

@@ -211,7 +211,22 @@ def test_one_row_has_no_standard_error() -> None:
 def test_the_rows_of_a_standard_error_are_those_of_the_score() -> None:
     """Behind the score itself, since lm-eval writes N/A in the same place when it is done with that."""
     found = answer_score(row("label", "Yes", ("Yes", "No")), ["no"])
-    assert list(found) == ["vt_score", "vt_unparsed", "vt_score_stderr"]
+    assert list(found) == ["vt_score", "vt_unparsed", "exact_match", "vt_score_stderr"]
     assert found["vt_score_stderr"] == found["vt_score"] == ("yes", "no")
     assert answer_score(row("names", "A B"), ["a b"])["vt_score_stderr"] == (1, 0, 0)
-    assert list(answer_score(row("number", "$5"), ["5"])) == ["vt_score", "vt_unparsed"]
+    assert list(answer_score(row("number", "$5"), ["5"])) == ["vt_score", "vt_unparsed", "exact_match"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "reference", "printed", "whole"),
+    [
+        ("label", "Yes", "yes.", 1.0),
+        ("label", "Yes", "no", 0.0),
+        ("number", "$100", "95", 1.0),
+        ("names", "A B, C D", "a b, c d", 1.0),
+        ("names", "A B, C D", "a b", 0.0),
+        ("names", "A B", "a b, c d", 0.0),
+    ],
+)
+def test_an_exact_match_is_a_whole_row_that_is_right(kind: str, reference: str, printed: str, whole: float) -> None:
+    assert answer_score(row(kind, reference, ("Yes", "No")), [printed])["exact_match"] == whole

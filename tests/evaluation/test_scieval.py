@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from lm_eval.tasks import TaskManager, get_task_dict
 
+from tests.evaluation.runs import ours
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.evaluation.files import VARIABLE
 from versatune_plugin.evaluation.scieval import EXAMPLES, REPOSITORY, REVISION, SHARED, TEST, VALIDATION, load, score
@@ -88,7 +89,7 @@ def docs(tmp_path: Path) -> list[dict[str, Any]]:
 def test_the_rule_of_each_kind(
     docs: list[dict[str, Any]], kind: int, printed: str, expected: int, unparsed: int
 ) -> None:
-    assert score(docs[kind], [printed]) == {"vt_score": float(expected), "vt_unparsed": float(unparsed)}
+    assert ours(score(docs[kind], [printed])) == {"vt_score": float(expected), "vt_unparsed": float(unparsed)}
 
 
 def test_what_could_be_guessed(docs: list[dict[str, Any]]) -> None:
@@ -157,8 +158,8 @@ def test_every_validation_question() -> None:
     by_chance = 0.0
     for doc in rows:
         assert doc["reference"] in doc["guesses"]
-        assert score(doc, [doc["reference"]]) == {"vt_score": 1.0, "vt_unparsed": 0.0}
-        assert score(doc, [""]) == {"vt_score": 0.0, "vt_unparsed": 1.0}
+        assert ours(score(doc, [doc["reference"]])) == {"vt_score": 1.0, "vt_unparsed": 0.0}
+        assert ours(score(doc, [""])) == {"vt_score": 0.0, "vt_unparsed": 1.0}
         assert len(doc["guesses"]) == len(set(doc["guesses"])) >= 2
         guessed = [score(doc, [guess]) for guess in doc["guesses"]]
         assert not any(result["vt_unparsed"] for result in guessed)

@@ -38,9 +38,18 @@ def test_the_pattern_selects_the_twelve_and_no_leaf() -> None:
 
     names = TaskManager(include_path=str(TASKS), include_defaults=False).all_tasks
     assert {name for name in names if fnmatch(name, "versatune_*")} == {f"versatune_{name}" for name in BENCHMARKS}
-    ours = {name for name in names if name.startswith("vt_")}
-    assert len(names) == len(ours) + len(BENCHMARKS) + len(DOMAINS) + 1
-    assert {"versatune", *(f"versatune-{domain}" for domain in DOMAINS)} <= set(names)
+    chat = {name for name in names if fnmatch(name, "versatune-chat_*")}
+    assert chat == {f"versatune-chat_{name}" for name in BENCHMARKS}
+    leaves = [name for name in names if name.startswith("vt_")]
+    # The one outside LawBench's mean has no variant for chat models.
+    assert {name.replace("vt_", "vt-chat_", 1) for name in leaves if name != "vt_lawbench_2_1"} == {
+        name for name in names if name.startswith("vt-chat_")
+    }
+    groups = {
+        f"{top}{domain}" for top in ("versatune", "versatune-chat") for domain in ("", *map("-{}".format, DOMAINS))
+    }
+    assert groups <= set(names)
+    assert len(names) == 2 * (len(leaves) + len(BENCHMARKS) + len(DOMAINS) + 1) - 1
 
 
 def test_every_benchmark_is_described() -> None:
@@ -52,7 +61,9 @@ def test_every_benchmark_is_described() -> None:
 
 def test_groups_of_domains_hold_their_two_benchmarks() -> None:
     for domain, benchmarks in DOMAINS.items():
-        group = yaml.safe_load((TASKS / "groups" / f"versatune-{domain}.yaml").read_text())
-        assert group["task"] == [f"versatune_{name}" for name in benchmarks]
-    whole = yaml.safe_load((TASKS / "groups" / "versatune.yaml").read_text())
-    assert whole["task"] == [f"versatune-{domain}" for domain in DOMAINS]
+        for top in ("versatune", "versatune-chat"):
+            group = yaml.safe_load((TASKS / "groups" / f"{top}-{domain}.yaml").read_text())
+            assert group["task"] == [f"{top}_{name}" for name in benchmarks]
+    for top in ("versatune", "versatune-chat"):
+        whole = yaml.safe_load((TASKS / "groups" / f"{top}.yaml").read_text())
+        assert whole["task"] == [f"{top}-{domain}" for domain in DOMAINS]

@@ -1,4 +1,4 @@
-"""Multiple choice by log-likelihood: rows of one shape for every such benchmark, and their score."""
+"""Multiple choice, by log-likelihood or by the letter that is answered: rows of one shape, and their scores."""
 
 from __future__ import annotations
 
@@ -6,10 +6,17 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from versatune_plugin.evaluation.reading.options import option_letter, option_letters
+from versatune_plugin.evaluation.reading.text import answer
+
 LETTERS = "ABCDEFGHIJ"
 
 
-def choice_row(query: str, choices: Sequence[str], gold: int | list[int], **further: Any) -> dict[str, Any]:
+def choice_row(
+    query: str, choices: Sequence[str], gold: int | list[int], options: Sequence[str], **further: Any
+) -> dict[str, Any]:
     """A row as every multiple-choice task of ours has it.
 
     Args:
@@ -17,9 +24,19 @@ def choice_row(query: str, choices: Sequence[str], gold: int | list[int], **furt
         choices: what it may go on with, without the blank before it, which is the task's ``target_delimiter`` (and
             which lm-eval leaves out behind a chat template).
         gold: index of the right one, or of all that are right.
+        options: what they say, without a letter.
         further: columns that only this benchmark has.
     """
-    return {"query": query, "choices": list(choices), "gold": gold, **further}
+    right = gold if isinstance(gold, list) else [gold]
+    return {
+        "query": query,
+        "choices": list(choices),
+        "gold": gold,
+        "options": list(options),
+        "reference": ", ".join(LETTERS[index] for index in right),
+        "guesses": list(LETTERS[: len(choices)]),
+        **further,
+    }
 
 
 def lettered(options: Iterable[str], mark: str = ". ") -> str:
@@ -33,7 +50,7 @@ def choice_score(
     """The score of one row: 1 if the likeliest choice is right.
 
     A model that prefers nothing (all log-likelihoods equal, or none of them a number) has not answered: score 0, and
-    counted as unparsed.
+    counted as unparsed. ``acc`` and ``acc_norm`` beside it are lm-eval's, to which such a row is an answer.
 
     Args:
         doc: the row, as `choice_row` makes it.
@@ -41,17 +58,38 @@ def choice_score(
         by_length: divide by the choice's length in characters, as lm-eval's ``acc_norm`` does; for choices that are
             whole sentences.
     """
-    values = [value for value, _ in results]
-    if by_length:
-        lengths = [max(len(choice), 1) for choice in doc["choices"]]
-        values = [value / length for value, length in zip(values, lengths, strict=True)]
-    if any(math.isnan(value) for value in values) or max(values) == min(values):
-        return {"vt_score": 0.0, "vt_unparsed": 1.0}
-    best = max(range(len(values)), key=values.__getitem__)
+    values = np.array([value for value, _ in results])
+    per_character = values / [max(len(choice), 1) for choice in doc["choices"]]
     right = doc["gold"] if isinstance(doc["gold"], list) else [doc["gold"]]
-    return {"vt_score": float(best in right), "vt_unparsed": 0.0}
+    usual = {
+        "acc": float(np.argmax(values) in right),
+        "acc_norm": float(np.argmax(per_character) in right),
+    }
+    scored = per_character if by_length else values
+    if any(math.isnan(value) for value in scored) or max(scored) == min(scored):
+        return {"vt_score": 0.0, "vt_unparsed": 1.0, **usual}
+    return {"vt_score": usual["acc_norm" if by_length else "acc"], "vt_unparsed": 0.0, **usual}
 
 
 def length_normalised_score(doc: Mapping[str, Any], results: Sequence[tuple[float, bool]]) -> dict[str, float]:
     """`choice_score` with each log-likelihood divided by the length of its choice."""
     return choice_score(doc, results, by_length=True)
+
+
+def chat_score(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
+    """1 if a careful human reads the right letter in what the model says to the user; unparsed if he reads none.
+
+    Of a row with several right options one of them is enough, as in `choice_score`; where a question may have several
+    (column ``several``), a list of letters has to be all that are right.
+
+    Args:
+        doc: the row, as `choice_row` makes it.
+        results: the one generated text.
+    """
+    text, letters = answer(results[0]), LETTERS[: len(doc["choices"])]
+    read = option_letter(text, letters, dict(zip(letters, doc["options"], strict=True)))
+    if read is None and doc.get("several"):
+        read = option_letters(text, letters)
+    right = doc["reference"].split(", ")
+    score = float(read is not None and (read in right or list(read) == right))
+    return {"vt_score": score, "vt_unparsed": float(read is None), "exact_match": score}

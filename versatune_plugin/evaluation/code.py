@@ -14,6 +14,8 @@ from datasets import Dataset
 
 from versatune_plugin.evaluation.executor import execute, require_protection
 from versatune_plugin.evaluation.files import Files
+from versatune_plugin.evaluation.reading import programs
+from versatune_plugin.evaluation.reading.text import answer
 
 HUMANEVAL = ("openai/openai_humaneval", "7dce6050a7d6d172f3cc5c32aa97f52fa1a2e544")
 MBPP = ("google-research-datasets/mbpp", "4bb6404fdc6cacfda99d4ac4205087b89d32030c")
@@ -31,7 +33,9 @@ CODE = re.compile(r"[ \t]+\S|(?:def|class|import|from|@)\b|@|\w+ *=")
 CONSTANTS = ("None", "True", "0", "[]")
 
 
-def load_humaneval(versatune_eval_data: str | None = None, **_: Any) -> dict[str, Dataset]:
+def load_humaneval(
+    versatune_eval_data: str | None = None, source: dict[str, str] | None = None, **_: Any
+) -> dict[str, Dataset]:
     """All 164 rows, as split ``test``.
 
     Raises:
@@ -39,22 +43,25 @@ def load_humaneval(versatune_eval_data: str | None = None, **_: Any) -> dict[str
             generated anything; or no rows.
     """
     require_protection()
-    return {"test": Dataset.from_list(humaneval_rows(versatune_eval_data))}
+    files = Files("humaneval", *HUMANEVAL, versatune_eval_data, source)
+    return files.datasets({"test": humaneval_rows(files)})
 
 
-def load_mbpp(versatune_eval_data: str | None = None, **_: Any) -> dict[str, Dataset]:
+def load_mbpp(
+    versatune_eval_data: str | None = None, source: dict[str, str] | None = None, **_: Any
+) -> dict[str, Dataset]:
     """All 974 rows, as split ``test``; raises as `load_humaneval`."""
     require_protection()
-    return {"test": Dataset.from_list(mbpp_rows(versatune_eval_data))}
+    files = Files("mbpp", *MBPP, versatune_eval_data, source)
+    return files.datasets({"test": mbpp_rows(files)})
 
 
-def humaneval_rows(versatune_eval_data: str | None = None) -> list[dict[str, Any]]:
+def humaneval_rows(files: Files) -> list[dict[str, Any]]:
     """The rows of HumanEval, which nobody needs consent to look at.
 
-    Each has ``query`` (the head of the function), ``head`` (the same: it belongs to the program), ``tests``,
-    ``reference``, ``guesses`` and ``task_id``.
+    Each has ``query`` (the head of the function), ``chat_query`` (the same, asked for in words), ``head`` (the head
+    again: it belongs to the program), ``name`` of the function, ``tests``, ``reference``, ``guesses`` and ``task_id``.
     """
-    files = Files("humaneval", *HUMANEVAL, local=versatune_eval_data)
     if files.local is not None:
         with gzip.open(files.get("", "HumanEval.jsonl.gz"), "rt", encoding="utf-8") as lines:
             rows = [json.loads(line) for line in lines]
@@ -64,7 +71,9 @@ def humaneval_rows(versatune_eval_data: str | None = None) -> list[dict[str, Any
         {
             "task_id": row["task_id"],
             "query": row["prompt"],
+            "chat_query": f"Complete this function, and write all of it in one block.\n\n{_fenced(row['prompt'])}",
             "head": row["prompt"],
+            "name": row["entry_point"],
             "tests": f"{row['test']}\ncheck({row['entry_point']})\n",
             "reference": row["canonical_solution"],
             "guesses": [f"    return {constant}\n" for constant in CONSTANTS],
@@ -73,9 +82,8 @@ def humaneval_rows(versatune_eval_data: str | None = None) -> list[dict[str, Any
     ]
 
 
-def mbpp_rows(versatune_eval_data: str | None = None) -> list[dict[str, Any]]:
+def mbpp_rows(files: Files) -> list[dict[str, Any]]:
     """The rows of MBPP, in the shape of `humaneval_rows`; ``head`` is empty."""
-    files = Files("mbpp", *MBPP, local=versatune_eval_data)
     splits = (None,) if files.local is not None else MBPP_SPLITS
     return [_mbpp_row(row) for split in splits for row in files.rows(split or "", "mbpp.jsonl", "full")]
 
@@ -85,10 +93,13 @@ def _mbpp_row(row: Mapping[str, Any]) -> dict[str, Any]:
     reference = _unix(row["code"])
     defined = re.findall(r"^def\s+(\w+)", reference, re.MULTILINE)
     called = [name for name in defined if re.search(rf"\b{name}\s*\(", asserts)]
+    task = row["text"].strip()
     return {
         "task_id": str(row["task_id"]),
-        "query": f'"""\n{row["text"].strip()}\n{asserts}\n"""\n',
+        "query": f'"""\n{task}\n{asserts}\n"""\n',
+        "chat_query": f"{task}\n\nThe program has to pass these tests; write it in one block.\n\n{_fenced(asserts)}",
         "head": "",
+        "name": called[-1] if called else "",
         "tests": f"{_unix(row['test_setup_code'])}\n{asserts}\n",
         "reference": reference,
         "guesses": [f"def {called[-1]}(*_):\n    return {constant}\n" for constant in CONSTANTS] if called else [],
@@ -118,6 +129,10 @@ def mbpp_program(completion: str) -> str:
     return program if block is None or _is_code(before, program) else _cut(block, MBPP_STOPS)
 
 
+def _fenced(program: str) -> str:
+    return f"{FENCE}python\n{program.strip()}\n{FENCE}\n"
+
+
 def score_humaneval(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
     """``vt_score`` 1.0 if the completed function passes its tests; ``vt_unparsed`` 1.0 if it is empty or no Python."""
     return _score(doc, humaneval_body(doc["head"], results[0]))
@@ -128,11 +143,21 @@ def score_mbpp(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, floa
     return _score(doc, mbpp_program(results[0]))
 
 
+def chat_score(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
+    """As `score_humaneval`, for the last whole program in the answer that defines the function asked for."""
+    return _run(doc, programs.program(answer(results[0]), doc["name"], doc["head"]))
+
+
 def _score(doc: Mapping[str, Any], text: str) -> dict[str, float]:
-    if not text.strip():
-        return {"vt_score": 0.0, "vt_unparsed": 1.0}
-    outcome = execute(doc["head"] + text, doc["tests"])
-    return {"vt_score": float(outcome.verdict == "passed"), "vt_unparsed": float(outcome.verdict == "not compiled")}
+    return _run(doc, doc["head"] + text if text.strip() else None)
+
+
+def _run(doc: Mapping[str, Any], written: str | None) -> dict[str, float]:
+    if written is None:
+        return {"vt_score": 0.0, "vt_unparsed": 1.0, "pass@1": 0.0}
+    verdict = execute(written, doc["tests"]).verdict
+    passed = float(verdict == "passed")
+    return {"vt_score": passed, "vt_unparsed": float(verdict == "not compiled"), "pass@1": passed}
 
 
 def _unix(text: str) -> str:

@@ -1,13 +1,19 @@
-"""Where a benchmark's rows come from: the hub, or a local folder."""
+"""Where a benchmark's rows come from: the hub, or a local folder; and which rows they are."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from datasets import Dataset
 
 from versatune_plugin.errors import VersaTuneError
 
@@ -18,22 +24,68 @@ METADATA = "versatune_eval_data"
 MOST = 32
 
 
+def _no_hint(record: logging.LogRecord) -> bool:
+    return not re.match(r"(?:versatune|vt)\S*: Custom kwargs can be passed", record.getMessage())
+
+
+# lm-eval warns of every task with rows of its own that it can be given arguments: 264 times a run.
+logging.getLogger("lm_eval.api.task").addFilter(_no_hint)
+
+
 class Files:
     """The files of one benchmark, from a local folder where one is named, else from its repository on the hub.
 
     Args:
         folder: the benchmark's folder below the local one, for example ``medmcqa``.
         repository: the hub's data set, for example ``openlifescienceai/medmcqa``.
-        revision: the commit or tag of that repository; ``main`` where none is known to hold the counted rows.
+        revision: the commit of that repository; None where none is known: then that of ``main``, as it is now.
         local: the local folder; None for what `VERSATUNE_EVAL_DATA` names, if anything.
+        source: is told by `datasets` where the rows came from. lm-eval hands the task's own ``dataset_kwargs`` on and
+            writes them into its results at the end, so what is put there is written, too.
     """
 
-    def __init__(self, folder: str, repository: str, revision: str = "main", local: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: str,
+        repository: str,
+        revision: str | None = None,
+        local: str | None = None,
+        source: dict[str, str] | None = None,
+    ) -> None:
         named = local or os.environ.get(VARIABLE)
         self.local = Path(named) / folder if named else None
         self.folder = folder
         self.repository = repository
-        self.revision = revision
+        self._revision = revision
+        self._source = source
+
+    @cached_property
+    def revision(self) -> str:
+        """The commit that rows are taken from; ``main`` where the hub cannot be asked what that is."""
+        if self._revision is not None:
+            return self._revision
+        from huggingface_hub import HfApi
+
+        try:
+            return HfApi().dataset_info(self.repository).sha or "main"
+        except Exception:  # without a network the cache of an earlier download may still serve
+            return "main"
+
+    def datasets(self, splits: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Dataset]:
+        """The rows as lm-eval takes them, and a word on their source for its results.
+
+        That is the folder, or repository and revision, and ``rows``: 16 hexadecimal digits, the same where all rows
+        are, wherever they come from.
+
+        Args:
+            splits: rows by split.
+        """
+        if self._source is not None:
+            text = json.dumps({name: list(rows) for name, rows in splits.items()}, ensure_ascii=False, sort_keys=True)
+            where = {"repository": self.repository, "revision": self.revision}
+            self._source |= {"folder": str(self.local)} if self.local is not None else where
+            self._source["rows"] = hashlib.sha256(text.encode()).hexdigest()[:16]
+        return {name: Dataset.from_list(list(rows)) for name, rows in splits.items()}
 
     def get(self, on_hub: str, at_home: str) -> Path:
         """One file.

@@ -12,7 +12,7 @@ from datasets import Dataset
 
 from versatune_plugin.evaluation.choices import LETTERS, choice_row, lettered
 from versatune_plugin.evaluation.files import Files
-from versatune_plugin.evaluation.task_files import SubTasks
+from versatune_plugin.evaluation.task_files import CHOICE_METRICS, SubTasks
 
 REPOSITORY = "Duxiaoman-DI/FinanceIQ"
 REVISION = "fca1d9ceb6925041264d211b9ddf7264e8145248"
@@ -31,28 +31,32 @@ SUBJECTS = {
     "financial_planner": "理财规划师",
     "actuary": "精算师-金融数学",
 }
-SUB_TASKS = SubTasks("financeiq", {"subjects": tuple(SUBJECTS)}, by_size=False)
+SUB_TASKS = SubTasks("financeiq", {"subjects": tuple(SUBJECTS)}, by_size=False, usual=CHOICE_METRICS)
 
 
-def load(subtask: str, versatune_eval_data: str | None = None, **_: Any) -> dict[str, Dataset]:
+def load(
+    subtask: str, versatune_eval_data: str | None = None, source: dict[str, str] | None = None, **_: Any
+) -> dict[str, Dataset]:
     """``test``, and ``dev``, whose five rows are the examples.
 
     Args:
         subtask: one of `SUBJECTS`.
         versatune_eval_data: the local folder, if any.
+        source: as of `Files`.
     """
-    files = Files("financeiq", REPOSITORY, REVISION, versatune_eval_data)
+    files = Files("financeiq", REPOSITORY, REVISION, versatune_eval_data, source)
     subject = SUBJECTS[subtask]
     found = {}
     for split in ("dev", "test"):
         name = f"data/{split}/{subject}.csv"
         with files.get(name, name).open(encoding="utf-8-sig", newline="") as lines:
-            found[split] = Dataset.from_list([_row(subject, row) for row in csv.DictReader(lines)])
-    return found
+            found[split] = [_row(subject, row) for row in csv.DictReader(lines)]
+    return files.datasets(found)
 
 
 def _row(subject: str, row: Mapping[str, str]) -> dict[str, Any]:
     letters = LETTERS[:OPTIONS]
-    query = f"题目：{row['Question'].strip()}\n{lettered(row[letter].strip() for letter in letters)}\n答案是："
+    options = [row[letter].strip() for letter in letters]
+    query = f"题目：{row['Question'].strip()}\n{lettered(options)}\n答案是："
     introduction = f"以下是关于{subject}的单项选择题，请直接给出正确答案的选项。\n\n"
-    return choice_row(query, list(letters), letters.index(row["Answer"].strip()), introduction=introduction)
+    return choice_row(query, letters, letters.index(row["Answer"].strip()), options, introduction=introduction)

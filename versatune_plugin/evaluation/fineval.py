@@ -16,7 +16,7 @@ from datasets import Dataset
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.evaluation.choices import LETTERS, choice_row, lettered
 from versatune_plugin.evaluation.files import Files
-from versatune_plugin.evaluation.task_files import SubTasks
+from versatune_plugin.evaluation.task_files import CHOICE_METRICS, SubTasks
 
 REPOSITORY = "SUFE-AIFLM-Lab/FinEval"
 REVISION = "f91a4f11b7b81b4431dc5e786b74c327b443049f"
@@ -60,21 +60,23 @@ SUBJECTS = {
     "statistics": "统计学",
     "tax_law": "税法",
 }
-SUB_TASKS = SubTasks("fineval", {"subjects": tuple(SUBJECTS)}, by_size=True)
+SUB_TASKS = SubTasks("fineval", {"subjects": tuple(SUBJECTS)}, by_size=True, usual=CHOICE_METRICS)
 
 
-def load(subtask: str, versatune_eval_data: str | None = None, **_: Any) -> dict[str, Dataset]:
+def load(
+    subtask: str, versatune_eval_data: str | None = None, source: dict[str, str] | None = None, **_: Any
+) -> dict[str, Dataset]:
     """``val``, whose labels are public, and ``dev``, whose first row is the example.
 
     Args:
         subtask: one of `SUBJECTS`.
         versatune_eval_data: the local folder, if any.
+        source: as of `Files`.
     """
-    files = Files("fineval", REPOSITORY, REVISION, versatune_eval_data)
-    return {
-        split: Dataset.from_list([_row(SUBJECTS[subtask], row) for row in _table(files, subtask, split)])
-        for split in ("dev", "val")
-    }
+    files = Files("fineval", REPOSITORY, REVISION, versatune_eval_data, source)
+    return files.datasets(
+        {split: [_row(SUBJECTS[subtask], row) for row in _table(files, subtask, split)] for split in ("dev", "val")}
+    )
 
 
 def _table(files: Files, subject: str, split: str) -> list[dict[str, str]]:
@@ -95,6 +97,7 @@ def _from_archive(path: Path, name: str) -> bytes:
 
 def _row(subject: str, row: Mapping[str, str]) -> dict[str, Any]:
     letters = LETTERS[:OPTIONS]
-    query = f"{row['question'].strip()}\n{lettered(row[letter].strip() for letter in letters)}\n答案："
+    options = [row[letter].strip() for letter in letters]
+    query = f"{row['question'].strip()}\n{lettered(options)}\n答案："
     introduction = f"以下是中国关于{subject}考试的单项选择题，请选出其中的正确答案。\n\n"
-    return choice_row(query, list(letters), letters.index(row["answer"].strip()), introduction=introduction)
+    return choice_row(query, letters, letters.index(row["answer"].strip()), options, introduction=introduction)

@@ -11,19 +11,17 @@ from versatune_plugin.evaluation.choices import LETTERS, choice_row, lettered
 from versatune_plugin.evaluation.files import Files
 
 REPOSITORY = "openlifescienceai/medmcqa"
+REVISION = "91c6572c454088bf71b679ad90aa8dffcd0d5868"
 
 
-def load(versatune_eval_data: str | None = None, **_: Any) -> dict[str, Dataset]:
+def load(versatune_eval_data: str | None = None, source: dict[str, str] | None = None, **_: Any) -> dict[str, Dataset]:
     """The validation split, whose labels are public, and the first rows of the training split, for examples."""
-    files = Files("medmcqa", REPOSITORY, local=versatune_eval_data)
+    files = Files("medmcqa", REPOSITORY, REVISION, versatune_eval_data, source)
     shots, rows = files.shots_and_rows(("train", "train.jsonl"), ("validation", "validation_subset_hf_shape.jsonl"))
-    return {
-        "train": Dataset.from_list([_row(row) for row in shots]),
-        "validation": Dataset.from_list([_row(row) for row in rows]),
-    }
+    return files.datasets({"train": [_row(row) for row in shots], "validation": [_row(row) for row in rows]})
 
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     options = [row[name] for name in ("opa", "opb", "opc", "opd")]
     query = f"Question: {row['question']}\n{lettered(options)}\nAnswer:"
-    return choice_row(query, LETTERS[: len(options)], int(row["cop"]))
+    return choice_row(query, LETTERS[: len(options)], int(row["cop"]), options)

@@ -11,19 +11,17 @@ from versatune_plugin.evaluation.choices import LETTERS, choice_row, lettered
 from versatune_plugin.evaluation.files import Files
 
 REPOSITORY = "GBaker/MedQA-USMLE-4-options-hf"
+REVISION = "17af9355ef89fba60de966eabaeba797c695f86e"
 
 
-def load(versatune_eval_data: str | None = None, **_: Any) -> dict[str, Dataset]:
+def load(versatune_eval_data: str | None = None, source: dict[str, str] | None = None, **_: Any) -> dict[str, Dataset]:
     """The test split, and the first rows of the training split, for examples."""
-    files = Files("medqa", REPOSITORY, local=versatune_eval_data)
+    files = Files("medqa", REPOSITORY, REVISION, versatune_eval_data, source)
     shots, rows = files.shots_and_rows(("train", "train_gbaker_shape.jsonl"), ("test", "test_gbaker_shape.jsonl"))
-    return {
-        "train": Dataset.from_list([_row(row) for row in shots]),
-        "test": Dataset.from_list([_row(row) for row in rows]),
-    }
+    return files.datasets({"train": [_row(row) for row in shots], "test": [_row(row) for row in rows]})
 
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     options = [row[f"ending{number}"] for number in range(4)]
     query = f"Question: {' '.join(filter(None, [row['sent1'], row.get('sent2')]))}\n{lettered(options)}\nAnswer:"
-    return choice_row(query, LETTERS[: len(options)], int(row["label"]))
+    return choice_row(query, LETTERS[: len(options)], int(row["label"]), options)

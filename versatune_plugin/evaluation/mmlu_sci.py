@@ -9,7 +9,7 @@ from datasets import Dataset
 
 from versatune_plugin.evaluation.choices import LETTERS, choice_row, lettered
 from versatune_plugin.evaluation.files import Files
-from versatune_plugin.evaluation.task_files import SubTasks
+from versatune_plugin.evaluation.task_files import CHOICE_METRICS, SubTasks
 
 REPOSITORY = "cais/mmlu"
 REVISION = "c30699e8356da336a370243923dbaf21066bb9fe"
@@ -31,27 +31,30 @@ SUBJECTS = (
     "high_school_statistics",
     "electrical_engineering",
 )
-SUB_TASKS = SubTasks("mmlu_sci", {"subjects": SUBJECTS}, by_size=True, version=1.1)
+SUB_TASKS = SubTasks("mmlu_sci", {"subjects": SUBJECTS}, by_size=True, version=1.1, usual=CHOICE_METRICS)
 
 
-def load(subtask: str, versatune_eval_data: str | None = None, **_: Any) -> dict[str, Dataset]:
+def load(
+    subtask: str, versatune_eval_data: str | None = None, source: dict[str, str] | None = None, **_: Any
+) -> dict[str, Dataset]:
     """The test split of one subject, and ``dev`` for examples.
 
     Args:
         subtask: one of `SUBJECTS`.
         versatune_eval_data: the local folder, if any.
+        source: as of `Files`.
     """
-    files = Files("mmlu", REPOSITORY, REVISION, versatune_eval_data)
+    files = Files("mmlu", REPOSITORY, REVISION, versatune_eval_data, source)
     found = {
         "dev": files.examples("dev", f"{subtask}_dev.jsonl", subtask),
         "test": files.rows("test", f"{subtask}_test.jsonl", subtask),
     }
     subject = subtask.replace("_", " ")
-    return {split: Dataset.from_list([_row(subject, row) for row in rows]) for split, rows in found.items()}
+    return files.datasets({split: [_row(subject, row) for row in rows] for split, rows in found.items()})
 
 
 def _row(subject: str, row: Mapping[str, Any]) -> dict[str, Any]:
     options = row["choices"]
     query = f"{row['question'].strip()}\n{lettered(options)}\nAnswer:"
     introduction = f"The following are multiple choice questions (with answers) about {subject}.\n\n"
-    return choice_row(query, LETTERS[: len(options)], int(row["answer"]), introduction=introduction)
+    return choice_row(query, LETTERS[: len(options)], int(row["answer"]), options, introduction=introduction)

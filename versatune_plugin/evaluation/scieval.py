@@ -12,7 +12,7 @@ from datasets import Dataset
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.evaluation.files import LOG, Files
 from versatune_plugin.evaluation.reading.options import candidate, label, option_letter
-from versatune_plugin.evaluation.reading.text import answer
+from versatune_plugin.evaluation.reading.text import answer, normalise
 
 REPOSITORY = "OpenDFM/SciEval"
 REVISION = "370117e4ee95dd8553f6a053ee00a4932429fe5f"
@@ -28,18 +28,19 @@ ANSWERS = {CHOICE: ["A", "B", "C", "D"], JUDGE: ["yes", "no", "maybe"]}
 LIST = "list for selection:\n"
 
 
-def load(versatune_eval_data: str | None = None, **_: Any) -> dict[str, Dataset]:
+def load(versatune_eval_data: str | None = None, source: dict[str, str] | None = None, **_: Any) -> dict[str, Dataset]:
     """The test questions with their answers, each behind the first example that fits it.
 
     A local folder may hold the validation questions in their place, which is logged.
 
     Args:
         versatune_eval_data: the local folder, if any.
+        source: as of `Files`.
 
     Raises:
         VersaTuneError: no example fits a question, or a file cannot be had.
     """
-    files = Files("scieval", REPOSITORY, REVISION, versatune_eval_data)
+    files = Files("scieval", REPOSITORY, REVISION, versatune_eval_data, source)
     scored = TEST
     if files.local is not None and not (files.local / TEST).is_file():
         LOG.warning("%s has no %s: the questions of %s are scored instead", files.local, TEST, VALIDATION)
@@ -52,21 +53,23 @@ def load(versatune_eval_data: str | None = None, **_: Any) -> dict[str, Dataset]
         if _shared(row) not in examples:
             raise VersaTuneError(f"no example of {EXAMPLES} fits the question {row['id']} of {scored}")
         rows.append(_row(row, examples[_shared(row)]))
-    return {"test": Dataset.from_list(rows)}
+    return files.datasets({"test": rows})
 
 
 def score(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
     """1 if the answer is right by the rule of its kind; case does not matter.
 
     Multiple choice: the first character is the right letter. Judging and filling: the right answer is a part of what
-    was printed. What names none of the possible answers is unparsed.
+    was printed. What names none of the possible answers is unparsed. ``exact_match`` beside it leaves out case and
+    punctuation only.
     """
     printed = results[0].strip().lower()
+    exact = normalise(printed) == normalise(doc["reference"])
     if doc["kind"] == CHOICE:
         printed = printed[:1]
     right = doc["reference"].lower() in printed
     parsed = right or any(guess.lower() in printed for guess in doc["guesses"])
-    return {"vt_score": float(right), "vt_unparsed": float(not parsed)}
+    return {"vt_score": float(right), "vt_unparsed": float(not parsed), "exact_match": float(exact)}
 
 
 def chat_score(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
@@ -77,7 +80,7 @@ def chat_score(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, floa
     else:
         read = (label if doc["kind"] == JUDGE else candidate)(text, doc["guesses"])
     right = read is not None and read.lower() == doc["reference"].strip().lower()
-    return {"vt_score": float(right), "vt_unparsed": float(read is None)}
+    return {"vt_score": float(right), "vt_unparsed": float(read is None), "exact_match": float(right)}
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

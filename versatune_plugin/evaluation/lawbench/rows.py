@@ -61,37 +61,37 @@ def labels() -> dict[str, list[str]]:
     return listed | {subtask: list(letters) for subtask, letters in LETTERS.items()}
 
 
-def load(subtask: str, versatune_eval_data: str | None = None, **_: Any) -> dict[str, Dataset]:
+def load(
+    subtask: str, versatune_eval_data: str | None = None, source: dict[str, str] | None = None, **_: Any
+) -> dict[str, Dataset]:
     """All rows that have a score: 500, and 496 of 3-4 and 3-5, where the score skips four sentences of life or death.
 
     Args:
         subtask: one of `TITLES`.
         versatune_eval_data: the local folder, if any.
+        source: as of `Files`.
 
     Raises:
         VersaTuneError: the file cannot be had.
     """
-    kept = [row for row in _read(subtask, versatune_eval_data) if _scored(subtask, row["answer"])]
+    files = Files("lawbench", REPOSITORY, REVISION, versatune_eval_data, source)
+    kept = [row for row in _read(files, subtask) if _scored(subtask, row["answer"])]
     guesses = _guesses(subtask, [row["answer"] for row in kept])
-    return {
-        "test": Dataset.from_list(
-            [
-                {
-                    "query": f"{row['instruction']}\n{row['question']}",
-                    "reference": _REFERENCES.get(subtask, str)(row["answer"]),
-                    "guesses": guesses,
-                    "subtask": subtask,
-                    "question": row["question"],
-                    "answer": row["answer"],
-                }
-                for row in kept
-            ]
-        )
-    }
+    rows = [
+        {
+            "query": f"{row['instruction']}\n{row['question']}",
+            "reference": _REFERENCES.get(subtask, str)(row["answer"]),
+            "guesses": guesses,
+            "subtask": subtask,
+            "question": row["question"],
+            "answer": row["answer"],
+        }
+        for row in kept
+    ]
+    return files.datasets({"test": rows})
 
 
-def _read(subtask: str, local: str | None) -> list[dict[str, str]]:
-    files = Files("lawbench", REPOSITORY, REVISION, local)
+def _read(files: Files, subtask: str) -> list[dict[str, str]]:
     name = f"one_shot/{subtask}.json"
     if files.local is not None:
         if (files.local / name).is_file():

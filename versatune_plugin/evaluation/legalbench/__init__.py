@@ -1,5 +1,6 @@
 """LegalBench: 161 sub-tasks of legal reasoning that a program can score (Guha et al., 2023)."""
 
+from versatune_plugin.evaluation.legalbench.chat import chat_score
 from versatune_plugin.evaluation.legalbench.rows import SUB_TASKS, load
 from versatune_plugin.evaluation.legalbench.scoring import (
     answer_score,
@@ -9,4 +10,13 @@ from versatune_plugin.evaluation.legalbench.scoring import (
     f1_stderr,
 )
 
-__all__ = ["SUB_TASKS", "answer_score", "balanced_accuracy", "balanced_accuracy_stderr", "f1", "f1_stderr", "load"]
+__all__ = [
+    "SUB_TASKS",
+    "answer_score",
+    "balanced_accuracy",
+    "balanced_accuracy_stderr",
+    "chat_score",
+    "f1",
+    "f1_stderr",
+    "load",
+]

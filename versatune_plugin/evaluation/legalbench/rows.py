@@ -73,10 +73,13 @@ SUB_TASKS = SubTasks(
     },
     by_size=False,
     version=1.1,
+    usual=(("exact_match",), ("exact_match",)),
 )
 
 
-def load(subtask: str, versatune_eval_data: str | None = None, **_: Any) -> dict[str, Dataset]:
+def load(
+    subtask: str, versatune_eval_data: str | None = None, source: dict[str, str] | None = None, **_: Any
+) -> dict[str, Dataset]:
     """The rows of one sub-task, the first train row being the example in all of them.
 
     A local folder without the test split has its train rows scored instead, less the example. A single train row is
@@ -85,12 +88,13 @@ def load(subtask: str, versatune_eval_data: str | None = None, **_: Any) -> dict
     Args:
         subtask: a key of `KNOWN`.
         versatune_eval_data: the local folder, if any.
+        source: as of `Files`.
 
     Raises:
         VersaTuneError: a file or a column of it is missing.
     """
     asked = KNOWN[subtask]
-    files = Files("legalbench", REPOSITORY, REVISION, local=versatune_eval_data)
+    files = Files("legalbench", REPOSITORY, REVISION, versatune_eval_data, source)
     example, scored, split = _example_and_rows(asked, files)
     missing = {*asked.fields, "answer"} - set(scored[0])
     if missing:
@@ -109,7 +113,7 @@ def load(subtask: str, versatune_eval_data: str | None = None, **_: Any) -> dict
         }
         for row in scored
     ]
-    return {"test": Dataset.from_list(rows)}
+    return files.datasets({"test": rows})
 
 
 def reference(answer: str) -> str:

@@ -31,8 +31,10 @@ def answer_score(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, An
 
 
 def row_score(item: Any, parsed: bool) -> dict[str, Any]:
-    """What the aggregations need of a row, as `answer_score` gives it."""
-    scored = {"vt_score": item, "vt_unparsed": 0.0 if parsed else 1.0}
+    """What the aggregations need of a row, as `answer_score` gives it; ``exact_match``: it is right as a whole."""
+    # A score of the row; or two classes; or how many names were found, wrong and missed.
+    whole = item == 1 if isinstance(item, float) else item[0] == item[1] if len(item) == 2 else not any(item[1:])
+    scored = {"vt_score": item, "vt_unparsed": 0.0 if parsed else 1.0, "exact_match": float(whole)}
     # Behind vt_score: lm-eval puts "N/A" there for an aggregation that it does not know.
     return scored if isinstance(item, float) else {**scored, "vt_score_stderr": item}
 

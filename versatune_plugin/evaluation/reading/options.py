@@ -64,6 +64,23 @@ def option_letter(text: str, letters: Sequence[str], meanings: Mapping[str, str]
     return read or _by_meaning(plain, meanings or {})
 
 
+def option_letters(text: str, letters: Sequence[str]) -> str | None:
+    """The letters of the options that an answer lists ("ACD", "A, C and D"), in their order; None where it lists none.
+
+    Args, as of `option_letter`.
+    """
+    known = "".join(letters)
+    listed = re.compile(
+        rf"{_BULLET}{_QUOTES}{_NAMED}{_QUOTES}([{known}](?:[\s,;、&和及与]*(?:and\s+)?[{known}])*)(?![A-Za-z0-9_'])"
+    )
+
+    def begins(tail: str) -> Found:
+        found = listed.match(tail)
+        return (True, "".join(sorted(set(re.findall(f"[{known}]", found[1]))))) if found else _NOTHING
+
+    return _read(words(text), begins)
+
+
 def label(text: str, labels: Sequence[str], meanings: Mapping[str, str] | None = None) -> str | None:
     """The one label that an answer names; None where it names none, or several.
 

@@ -1,0 +1,58 @@
+"""Answers that a careful human has judged, through the scores of the tasks for chat models.
+
+``VERSATUNE_CASES`` names a file of JSON lines: ``task`` (the benchmark's name first), ``doc`` (what of the row matters;
+of a program its ``task_id``), ``answer``, and ``human``, the right score.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from versatune_plugin.evaluation import agieval, code, scieval
+from versatune_plugin.evaluation.executor import CONSENT
+from versatune_plugin.evaluation.files import VARIABLE, Files
+from versatune_plugin.evaluation.lawbench import chat as lawbench
+from versatune_plugin.evaluation.legalbench import chat as legalbench
+
+VARIABLE_OF_CASES = "VERSATUNE_CASES"
+SCORES = {
+    "scieval": scieval.chat_score,
+    "agieval": agieval.chat_score,
+    "legalbench": legalbench.chat_score,
+    "lawbench": lawbench.chat_score,
+    "humaneval": code.chat_score,
+    "mbpp": code.chat_score,
+}
+
+
+def score(case: Mapping[str, Any], programs: Mapping[str, Mapping[str, Any]]) -> float:
+    """Between 0 and 1: where a row has no score of its own, whether it is right as a whole."""
+    doc = programs.get(str(case["doc"].get("task_id")), case["doc"])
+    found = SCORES[case["task"].split()[0]](doc, [case["answer"]])
+    return float(found["exact_match"] if isinstance(found["vt_score"], tuple) else found["vt_score"])
+
+
+def test_at_least_95_percent_as_the_human_reads_them_and_none_right_that_is_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not os.environ.get(VARIABLE_OF_CASES) or not os.environ.get(VARIABLE):
+        pytest.skip(f"{VARIABLE_OF_CASES} names no file of judged answers, or {VARIABLE} no folder of benchmarks")
+    monkeypatch.setenv(CONSENT, "1")
+    text = Path(os.environ[VARIABLE_OF_CASES]).read_text(encoding="utf-8")
+    cases = [json.loads(line) for line in text.rstrip("\n").split("\n")]
+    rows = [
+        *code.humaneval_rows(Files("humaneval", *code.HUMANEVAL)),
+        *code.mbpp_rows(Files("mbpp", *code.MBPP)),
+    ]
+    programs = {row["task_id"]: row for row in rows}
+    judged = [(score(case, programs), case) for case in cases]
+    assert [case for found, case in judged if found > case["human"]] == []
+    missed = [case for found, case in judged if found != case["human"]]
+    print(f"{len(cases) - len(missed)} of {len(cases)} as the human; not: {missed}")
+    assert len(missed) <= len(cases) / 20
