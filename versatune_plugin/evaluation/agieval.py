@@ -37,7 +37,7 @@ CHOICE = (
 )
 FREE = ("gaokao-mathcloze", "math")
 # Exams whose questions may have several right options.
-SEVERAL = ("gaokao-physics", "jec-qa-ca", "jec-qa-kd")
+SEVERAL = ("gaokao-mathqa", "gaokao-physics", "jec-qa-ca", "jec-qa-kd")
 # Those that are known; of the others it is written down which one was taken.
 REVISIONS = {"jec-qa-kd": "970133b139bcf1cc07f944851dba0e6b715d5659"}
 SUB_TASKS = SubTasks("agieval", {"exams": CHOICE, "free": FREE}, by_size=False, version=1.2, usual=CHOICE_METRICS)

@@ -53,7 +53,8 @@ class Files:
         source: dict[str, str] | None = None,
     ) -> None:
         named = local or os.environ.get(VARIABLE)
-        self.local = Path(named) / folder if named else None
+        self._home = Path(named) if named else None
+        self.local = self._home / folder if self._home else None
         self.folder = folder
         self.repository = repository
         self._revision = revision
@@ -83,7 +84,7 @@ class Files:
         if self._source is not None:
             text = json.dumps({name: list(rows) for name, rows in splits.items()}, ensure_ascii=False, sort_keys=True)
             where = {"repository": self.repository, "revision": self.revision}
-            self._source |= {"folder": str(self.local)} if self.local is not None else where
+            self._source |= {"folder": str(self._home.absolute())} if self._home is not None else where
             self._source["rows"] = hashlib.sha256(text.encode()).hexdigest()[:16]
         return {name: Dataset.from_list(list(rows)) for name, rows in splits.items()}
 

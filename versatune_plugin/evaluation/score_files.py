@@ -23,19 +23,32 @@ from versatune_plugin.evaluation.scores import (
     references,
     told,
 )
-from versatune_plugin.evaluation.settings import Difference, Settings, differences, grouped, read_model, read_settings
+from versatune_plugin.evaluation.settings import (
+    CHAT,
+    Difference,
+    Settings,
+    Source,
+    differences,
+    grouped,
+    read_model,
+    read_settings,
+    read_source,
+)
+from versatune_plugin.evaluation.unread import warnings
 
 PREFIX = "versatune_"
+# What a run's name ends in -> what the names of its tasks begin with.
+VARIANTS = {"": PREFIX, "-chat": CHAT}
 # Means over rows; other benchmarks with sub-tasks are means over these.
 BY_ROWS = ("fineval", "mmlu_sci")
-COLUMNS = ("model", "figure", "over", "percent", "stderr", "unparsed", "partial", "settings", "differs")
+COLUMNS = ("model", "figure", "over", "percent", "stderr", "unparsed", "partial", "settings", "differs", "rows")
 # Those that a table of an earlier version has, too.
 NEEDED = frozenset(COLUMNS[:7])
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A result file: which model it is of, and how each of our benchmarks in it was measured."""
+    """A result file: which model it is of, and how each of our benchmarks of one variant in it was measured."""
 
     file: Path
     model: Settings
@@ -46,7 +59,8 @@ def read_runs(paths: Iterable[Path]) -> list[Run]:
     """The runs in directories of lm-eval's results, in single result files, or in tables (``.csv``).
 
     A directory is one run of one model, measured under the same settings: later files replace the benchmarks of
-    earlier ones. A table is one that `write_csv` wrote, or a plain one with a column ``model`` and one for each
+    earlier ones. The variant of the benchmarks for chat models is a run of its own, by the directory's name with
+    ``-chat`` behind it. A table is one that `write_csv` wrote, or a plain one with a column ``model`` and one for each
     benchmark, in percent, which does not say how they were measured.
 
     Raises:
@@ -55,7 +69,7 @@ def read_runs(paths: Iterable[Path]) -> list[Run]:
     """
     runs: list[Run] = []
     for path in paths:
-        runs += _read_table(path) if path.suffix == ".csv" else [_read_results(path)]
+        runs += _read_table(path) if path.suffix == ".csv" else _read_results(path)
     twice = sorted({run.name for run in runs if sum(other.name == run.name for other in runs) > 1})
     if twice:
         raise VersaTuneError(f"several runs are named {', '.join(twice)}; rename their directories or rows")
@@ -73,6 +87,8 @@ def as_json(runs: Sequence[Run], gains: Sequence[Gain]) -> dict[str, Any]:
                 "settings": {
                     name: run.settings[name].digest if name in run.settings else None for name in run.benchmarks
                 },
+                "rows": {name: asdict(run.sources[name]) for name in run.benchmarks if name in run.sources},
+                "warnings": warnings(run),
             }
             for run in runs
         },
@@ -103,7 +119,7 @@ def write_csv(runs: Sequence[Run], gains: Sequence[Gain], path: Path) -> None:
     baseline of a gain; ``percent``; ``stderr`` and ``unparsed``, in percent, empty where they are not known;
     ``partial``, 1 where only a part of the test set was scored; ``settings``, a digest of how a benchmark was measured,
     empty where that is not known; ``differs``, what was set differently than in the first run that has the benchmark,
-    or for a mean, the benchmarks of which this is so.
+    or for a mean, the benchmarks of which this is so; ``rows``, where they came from, and a digest of them.
     """
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -114,15 +130,16 @@ def write_csv(runs: Sequence[Run], gains: Sequence[Gain], path: Path) -> None:
                 measured = [
                     run.settings[figure].digest if figure in run.settings else "",
                     _differs(run, unlike, figure),
+                    " ".join(asdict(run.sources[figure]).values()) if figure in run.sources else "",
                 ]
                 writer.writerow([run.name, figure, "", *shown, *measured])
         for gain in gains:
             figures = [_percent(gain.value), _percent(gain.stderr), "", "", ""]
             unknown = f"the settings of {' and '.join(gain.unknown)} are not known" if gain.unknown else ""
-            writer.writerow([gain.run, "gain", gain.baseline, *figures, unknown])
+            writer.writerow([gain.run, "gain", gain.baseline, *figures, unknown, ""])
         if gains:
             mean = mean_gain(gains)
-            writer.writerow(["", "mean gain", "", _percent(mean.value), _percent(mean.stderr), "", "", "", ""])
+            writer.writerow(["", "mean gain", "", _percent(mean.value), _percent(mean.stderr), "", "", "", "", ""])
 
 
 def _differs(run: Run, unlike: Mapping[str, Run], figure: str) -> str:
@@ -162,37 +179,63 @@ def _gain(gain: Gain) -> dict[str, Any]:
     return {"gain": gain.value, "stderr": gain.stderr}
 
 
-def _read_results(path: Path) -> Run:
+def _read_results(path: Path) -> list[Run]:
     files = sorted(path.rglob("results*.json"), key=lambda file: file.name) if path.is_dir() else [path]
     if not files or not path.exists():
         raise VersaTuneError(f"{path}: no results of lm-eval; run it with `--output_path {path}`")
-    run = Run(path.name if path.is_dir() else path.stem)
+    name = path.name if path.is_dir() else path.stem
+    runs = {prefix: Run(f"{name}{suffix}") for suffix, prefix in VARIANTS.items()}
+    measured: dict[str, list[Measured]] = {prefix: [] for prefix in runs}
     models: dict[str, list[Path]] = {}
-    measured: list[Measured] = []
     for file in files:
         try:
             payload = json.loads(file.read_text(encoding="utf-8"))
-            results, members = payload["results"], payload["group_subtasks"]
-            limit = payload["config"]["limit"]
-            found = [name for name in BENCHMARKS if PREFIX + name in results]
-            leaves = {name: members.get(PREFIX + name) or [] for name in found}
-            settings = {name: read_settings(payload, PREFIX + name, leaves[name] or [PREFIX + name]) for name in found}
-            measured.append(Measured(file, read_model(payload), settings))
+            model = read_model(payload)
+            for prefix, run in runs.items():
+                settings = _read_variant(file, payload, prefix, run)
+                if settings:
+                    measured[prefix].append(Measured(file, model, settings))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise VersaTuneError(f"{file}: not a result file of lm-eval ({type(error).__name__}: {error})") from error
         models.setdefault(str(payload.get("model_name") or "without a name"), []).append(file)
-        run.settings |= settings
-        for name in found:
-            parts = [] if name in BY_ROWS else [results[leaf] for leaf in leaves[name]]
-            rows = _rows(payload.get("n-samples", {}), leaves[name] or [PREFIX + name])
-            limited = limit is not None or (rows is not None and rows < TEST_ROWS[name])
-            run.benchmarks[name] = _score(results[PREFIX + name], parts, limited, file)
     if len(models) > 1:
         _refuse_several(path, models)
-    _refuse_different(path, [one for one in measured if one.settings])
-    if not run.benchmarks:
+    for alike in measured.values():
+        _refuse_different(path, alike)
+    found = [run for run in runs.values() if run.benchmarks]
+    if not found:
         raise VersaTuneError(f"{path}: none of our benchmarks is in it; run lm_eval with `--tasks 'versatune_*'`")
-    return run
+    return found
+
+
+def _read_variant(file: Path, payload: Mapping[str, Any], prefix: str, run: Run) -> dict[str, Settings]:
+    """Put the benchmarks of one variant in a result file into its run.
+
+    Args:
+        file: that holds the payload.
+        prefix: of the names of the variant's tasks.
+        run: of the variant.
+
+    Returns:
+        How each of them was measured.
+    """
+    results, members = payload["results"], payload["group_subtasks"]
+    limit = payload["config"]["limit"]
+    measured = {}
+    for name in (name for name in BENCHMARKS if prefix + name in results):
+        task = prefix + name
+        leaves = members.get(task) or []
+        tasks = leaves or [task]
+        measured[name] = read_settings(payload, task, tasks)
+        parts = [] if name in BY_ROWS else [results[leaf] for leaf in leaves]
+        rows = _rows(payload.get("n-samples", {}), tasks)
+        limited = limit is not None or (rows is not None and rows < TEST_ROWS[name])
+        run.benchmarks[name] = _score(results[task], parts, limited, file)
+        run.sources.pop(name, None)
+        if source := read_source(payload, tasks):
+            run.sources[name] = source
+    run.settings |= measured
+    return measured
 
 
 def _refuse_different(path: Path, measured: Sequence[Measured]) -> None:
@@ -299,6 +342,9 @@ def _read_figures(path: Path, rows: Sequence[Mapping[str, str]]) -> list[Run]:
             run.benchmarks[row["figure"]] = Score(value, stderr, unparsed, row["partial"] == "1")
             if digest := row.get("settings"):
                 run.settings[row["figure"]] = Settings(PREFIX + row["figure"], digest)
+            if told := row.get("rows"):
+                where, _, rows_digest = told.rpartition(" ")
+                run.sources[row["figure"]] = Source(where, rows_digest)
     return list(runs.values())
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.evaluation.settings import Difference, Settings, differences, grouped
+from versatune_plugin.evaluation.settings import Difference, Settings, Source, differences, grouped
 
 # VersaTune, section 4.1: two benchmarks a domain.
 DOMAINS: dict[str, tuple[str, str]] = {
@@ -57,17 +57,20 @@ class Score:
 
 @dataclass
 class Run:
-    """The scores of one model.
+    """The scores of one model in one variant of the benchmarks.
 
     Attributes:
-        name: of the run: its directory's, or its row's in a plain table.
+        name: of the run: its directory's, with ``-chat`` behind it for the variant for chat models, or its row's in a
+            plain table.
         benchmarks: score by benchmark; those that were not run are missing.
         settings: how each was measured; missing where nothing says so, as in a plain table.
+        sources: which rows of each were scored; missing likewise.
     """
 
     name: str
     benchmarks: dict[str, Score] = field(default_factory=dict)
     settings: dict[str, Settings] = field(default_factory=dict)
+    sources: dict[str, Source] = field(default_factory=dict)
 
     def domain(self, name: str) -> Score | None:
         """The mean of a domain's two benchmarks; None unless both are there."""

@@ -39,6 +39,7 @@ TEXTS = ("chat_template", "system_instruction")
 # Names of a task, and metadata: lm-eval puts the model's arguments there, and folders.
 TASK_NAMES = frozenset(("task", "task_alias", "tag", "group", "metadata"))
 NOT_SAID = "not set"
+CHAT = "versatune-chat_"
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Settings:
     """How a benchmark was measured.
 
     Attributes:
-        task: lm-eval's name of the benchmark; empty for `read_model`.
+        task: lm-eval's name of the benchmark, which says its variant; empty for `read_model`.
         digest: 16 hexadecimal digits, the same where all settings are.
         said: value, as JSON, by task (empty: of the whole run) and setting; None where only the digest is known.
     """
@@ -54,6 +55,33 @@ class Settings:
     task: str
     digest: str
     said: Mapping[tuple[str, str], str] | None = None
+
+    @property
+    def for_chat(self) -> bool:
+        """Whether it is the variant for chat models."""
+        return self.task.startswith(CHAT)
+
+    @property
+    def templated(self) -> bool | None:
+        """Whether the model was asked under its chat template; None where nothing says so."""
+        if self.said is None:
+            return None
+        # A server of chat completions has a template of its own.
+        served = "chat-completions" in self.said.get(("", "model"), "")
+        return served or ("", "chat_template") in self.said
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which rows of a benchmark were scored.
+
+    Attributes:
+        where: the local folder, or repository and commit, which may be several.
+        rows: 16 hexadecimal digits, the same where all rows are.
+    """
+
+    where: str
+    rows: str
 
 
 @dataclass(frozen=True)
@@ -98,6 +126,24 @@ def read_model(payload: Mapping[str, Any]) -> Settings:
     return Settings("", "", {("", name): value for name, value in _flat(facts)})
 
 
+def read_source(payload: Mapping[str, Any], leaves: Sequence[str]) -> Source | None:
+    """Which rows of a benchmark a result file is of; None in files of VersaTune's earlier versions.
+
+    Args:
+        payload: the file.
+        leaves: as of `read_settings`.
+    """
+    found = [_kwargs(payload.get("configs", {}).get(leaf, {})).get("source") for leaf in leaves]
+    told = [source for source in found if source]
+    if not told or len(told) < len(found):
+        return None
+    places = [source.get("folder") or f"{source['repository']}@{source['revision']}" for source in told]
+    first, *more = sorted(set(places))
+    digests = [source["rows"] for source in told]
+    whole = digests[0] if len(digests) == 1 else hashlib.sha256(_json(sorted(digests)).encode()).hexdigest()[:16]
+    return Source(f"{first} and {len(more)} more" if more else first, whole)
+
+
 def differences(settings: Settings, other: Settings, whole_run: bool = False) -> list[Difference]:
     """What two measurements do not share.
 
@@ -108,6 +154,8 @@ def differences(settings: Settings, other: Settings, whole_run: bool = False) ->
     if settings.said is None or other.said is None:
         same = settings.digest == other.digest
         return [] if same else [Difference(settings.task, "the digest of all settings", settings.digest, other.digest)]
+    if settings.for_chat != other.for_chat and not whole_run:
+        return [Difference("", "task", settings.task, other.task)]
     found = []
     for place in sorted({*settings.said, *other.said}):
         value, another = settings.said.get(place, NOT_SAID), other.said.get(place, NOT_SAID)
@@ -157,6 +205,9 @@ def _task(payload: Mapping[str, Any], task: str, leaf: bool) -> dict[str, str]:
     config = payload.get("configs", {}).get(task, {})
     version = (payload.get("versions", {}).get(task), config.get("metadata", {}).get("version"))
     said: dict[str, Any] = {name: value for name, value in config.items() if name not in TASK_NAMES}
+    if source := _kwargs(config).get("source"):
+        # The same rows from another place are the same rows.
+        said["dataset_kwargs"] = {**_kwargs(config), "source": {"rows": source["rows"]}}
     # lm-eval 0.4.13 writes the version of a group as text.
     said["version"] = " / ".join(sorted({str(one) for one in version if one is not None}))
     if leaf:
@@ -164,6 +215,10 @@ def _task(payload: Mapping[str, Any], task: str, leaf: bool) -> dict[str, str]:
         said |= {"n-shot": None if shots == config.get("num_fewshot") else shots}
         said |= {"n-samples": payload.get("n-samples", {}).get(task)}
     return dict(_flat(said))
+
+
+def _kwargs(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    return config.get("dataset_kwargs") or {}
 
 
 def _model_args(config: Mapping[str, Any]) -> dict[str, str]:

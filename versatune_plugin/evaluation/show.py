@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from versatune_plugin.evaluation.scores import BENCHMARKS, DOMAINS, Gain, Run, Score, mean_gain, references, told
+from versatune_plugin.evaluation.unread import warnings
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#7F7F7F")
 # Below the table: text of users' files, whole, whatever the terminal's width.
@@ -46,6 +47,10 @@ def show_scores(runs: Sequence[Run], gains: Sequence[Gain]) -> None:
             console.print(f"  †: {run.name} was measured under other settings than {reference.name}", **NOTE)
             for line in told(lines, reference.name):
                 console.print(f"     {line}", **NOTE)
+    for warning in (warning for run in runs for warning in warnings(run)):
+        console.print(f"  {warning}", **NOTE)
+    for line in _rows(runs):
+        console.print(f"  {line}", markup=False, soft_wrap=True)
     if unknown := [run.name for run in runs if not run.settings_known]:
         console.print(f"  it is not known how {', '.join(unknown)} was measured: a plain table does not say", **NOTE)
     if missing := [run.name for run in runs if run.average() is None]:
@@ -78,6 +83,19 @@ def plot_radar(runs: Sequence[Run], path: Path) -> None:
     if axes.lines:
         axes.legend(loc="upper right", bbox_to_anchor=(1.25, 1.1))
     figure.savefig(path, dpi=150)
+
+
+def _rows(runs: Sequence[Run]) -> list[str]:
+    """Where the rows of each run came from, and which they were; runs with the same ones share a line."""
+    lines: dict[str, list[str]] = {}
+    for run in runs:
+        by_place: dict[str, list[str]] = {}
+        for name in (name for name in BENCHMARKS if name in run.sources):
+            source = run.sources[name]
+            by_place.setdefault(source.where, []).append(f"{name} {source.rows[:8]}")
+        for where, benchmarks in by_place.items():
+            lines.setdefault(f"{where} ({', '.join(benchmarks)})", []).append(run.name)
+    return [f"rows of {', '.join(names)}: {line}" for line, names in lines.items()]
 
 
 def _cell(score: Score | None, marked: bool) -> str:

@@ -29,7 +29,7 @@ def chat_score(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, Any]
     """As `scoring.answer_score`, for what the model says to the user."""
     text = answer(results[0])
     if doc["subtask"] not in _RULES:
-        return answer_score(doc, [_bare(text)])
+        return answer_score({**doc, "answer": _bare(doc["answer"])}, [_bare(text)])
     score, parsed = _RULES[doc["subtask"]](doc, text)
     return {"vt_score": score, "vt_unparsed": 0.0 if parsed else 1.0}
 
@@ -37,7 +37,8 @@ def chat_score(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, Any]
 def _bare(text: str) -> str:
     """Without the word that announces an answer, and quotation marks around it."""
     text = re.sub(r"\A\W*(?:\[?(?:正确)?(?:答案|回答|解答|摘要)\]?)\s*(?:是|为)?\s*[:：]\s*", "", text)
-    return text.strip().strip('"“”')
+    quoted = re.fullmatch(r"[\"“]([^\"“”]*)[\"”]", text.strip())
+    return quoted[1] if quoted else text.strip()
 
 
 def _letter(doc: Mapping[str, Any], text: str) -> Read:

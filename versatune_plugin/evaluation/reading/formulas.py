@@ -200,6 +200,8 @@ def _spelled(text: str) -> str:
     if found is None:
         return text
     tens, ones, parts = ((found[name] or "").lower() for name in ("tens", "ones", "parts"))
+    if ones == "a" and not parts:
+        return text
     value = 10 * _TENS.index(tens) if tens else 0
     value += _ONES.index(ones) if ones in _ONES else 1 if ones == "a" else 0
     return f"{value}/{_FRACTIONS[parts.removesuffix('s')]}" if parts else str(value)

@@ -217,7 +217,8 @@ def _label_begins(labels: Sequence[str], listed: bool = False) -> Begins:
 
     def begins(tail: str) -> Found:
         start = opening.match(tail)
-        found = match(tail, start.end() if start else 0)
+        # As it stands first: a label may begin as what announces one does ("Choice of law").
+        found = match(tail, len(tail) - len(tail.lstrip(" \"'([{<"))) or match(tail, start.end() if start else 0)
         if found is None:
             return _NOTHING
         name, end = found
