@@ -42,11 +42,14 @@ def write_results(
     model: str | None = "some/model",
     rows: dict[str, int] | None = None,
     name: str = "results_2026-01-01.json",
+    top: str = "versatune_",
+    template: str | None = None,
+    source: dict[str, str] | None = None,
 ) -> Path:
     """A result file as lm-eval writes it, below a folder named after the model; `rows` scored by task."""
     results = {
-        f"versatune_{benchmark}": {
-            "alias": f"versatune_{benchmark}",
+        f"{top}{benchmark}": {
+            "alias": f"{top}{benchmark}",
             "vt_score,none": value,
             "vt_score_stderr,none": stderr,
             "vt_unparsed,none": unparsed,
@@ -54,6 +57,8 @@ def write_results(
         for benchmark, value in values.items()
     }
     payload: dict[str, Any] = {"results": results, "group_subtasks": {}, "config": {"limit": limit}}
+    payload["chat_template"] = template
+    payload["configs"] = {task: {"dataset_kwargs": {"source": source}} for task in results if source}
     payload["n-samples"] = {task: {"original": 2 * count, "effective": count} for task, count in (rows or {}).items()}
     if model is not None:
         payload["model_name"] = model
@@ -340,3 +345,79 @@ def test_the_rows_of_sub_tasks_are_counted_together(tmp_path: Path) -> None:
 
 def test_every_benchmark_has_a_number_of_rows() -> None:
     assert tuple(TEST_ROWS) == BENCHMARKS
+
+
+def test_the_two_variants_in_one_directory_are_two_runs(tmp_path: Path) -> None:
+    home = write_results(tmp_path / "mine", all_at(0.2))
+    write_results(home, all_at(0.6), top="versatune-chat_", template="t", name="results_2026-02-02.json")
+    plain, chat = read_runs([home])
+    assert [(run.name, run.average().value) for run in (plain, chat) if (run.average())] == [  # type: ignore[union-attr]
+        ("mine", pytest.approx(0.2)),
+        ("mine-chat", pytest.approx(0.6)),
+    ]
+    shown = scores(home, "--csv", tmp_path / "s.csv", "--json", tmp_path / "s.json")
+    assert shown.exit_code == 0, shown.output
+    assert "†: mine-chat was measured under other settings than mine" in shown.output
+    assert "task is versatune-chat_medqa, but versatune_medqa in mine" in " ".join(shown.output.split())
+    gained = scores(home, "--gain", "mine-chat", "mine")
+    assert gained.exit_code == 1
+    assert "no gain of mine-chat over mine, which were measured under different settings" in gained.output
+    again = scores(tmp_path / "s.csv")
+    assert "mine-chat" in again.output
+    assert again.output.count("†") == shown.output.count("†")
+    # Of the same variant nothing differs.
+    other = write_results(tmp_path / "base", all_at(0.3), top="versatune-chat_", template="t")
+    assert scores(home, other, "--gain", "mine-chat", "base-chat").exit_code == 0
+
+
+def test_one_file_that_holds_both_variants_is_two_runs(tmp_path: Path) -> None:
+    home = write_results(tmp_path / "mine", {"medqa": 0.2})
+    write_results(tmp_path / "other", {"medqa": 0.6}, top="versatune-chat_")
+    (file,) = home.rglob("results*.json")
+    (second,) = (tmp_path / "other").rglob("results*.json")
+    payload = json.loads(file.read_text())
+    payload["results"] |= json.loads(second.read_text())["results"]
+    file.write_text(json.dumps(payload))
+    assert {run.name: run.benchmarks["medqa"].value for run in read_runs([home])} == {"mine": 0.2, "mine-chat": 0.6}
+
+
+PLAIN_FITS = "if the model has a chat template, the tasks for it are `--tasks 'versatune-chat_*' --apply_chat_template`"
+
+
+@pytest.mark.parametrize(
+    ("top", "template", "unparsed", "told"),
+    [
+        ("versatune_", None, 0.04, []),
+        ("versatune_", None, 0.3, ["medqa 30 %, scieval 30 %", PLAIN_FITS]),
+        ("versatune_", "t", 0.0, ["scieval: a chat template, with tasks for base models; for such a model: `--tasks"]),
+        ("versatune_", "t", 0.3, ["scieval 30 %", "scieval: a chat template, with tasks for base models"]),
+        ("versatune-chat_", "t", 0.04, []),
+        ("versatune-chat_", "t", 0.3, ["scieval 30 %", "a chain of thought that is cut off has no answer"]),
+        ("versatune-chat_", None, 0.0, ["medqa, scieval: tasks for chat models without a template; add --apply_"]),
+    ],
+)
+def test_unread_answers_and_tasks_that_do_not_fit_are_told(
+    tmp_path: Path, top: str, template: str | None, unparsed: float, told: list[str]
+) -> None:
+    home = write_results(tmp_path / "m", {"scieval": 0.2, "medqa": 0.2}, unparsed=unparsed, top=top, template=template)
+    shown = scores(home, "--json", tmp_path / "s.json")
+    warned = json.loads((tmp_path / "s.json").read_text())["runs"]
+    ((name, run),) = warned.items()
+    assert [wanted for wanted in told if not any(wanted in line for line in run["warnings"])] == []
+    assert len(run["warnings"]) == len(told)
+    assert all(line.startswith(f"{name}: ") and line in shown.output for line in run["warnings"])
+
+
+def test_which_rows_were_scored_is_told_and_other_ones_are_another_setting(tmp_path: Path) -> None:
+    hub = {"repository": "a/b", "revision": "1f", "rows": "0123456789abcdef"}
+    local = {"folder": "/data", "rows": "0123456789abcdef"}
+    for name, source in (("hub", hub), ("local", local), ("less", local | {"rows": "fedcba9876543210"})):
+        write_results(tmp_path / name, {"medqa": 0.2}, source=source)
+    shown = scores(tmp_path / "hub", tmp_path / "local", tmp_path / "less", "--csv", tmp_path / "s.csv")
+    assert "rows of hub: a/b@1f (medqa 01234567)" in shown.output
+    assert "rows of local: /data (medqa 01234567)" in shown.output
+    assert "rows of less: /data (medqa fedcba98)" in shown.output
+    assert "†: less was measured under other settings than hub" in shown.output
+    assert "†: local" not in shown.output
+    assert 'dataset_kwargs.source.rows is "fedcba9876543210", but "0123456789abcdef" in hub' in shown.output
+    assert "rows of less: /data (medqa fedcba98)" in scores(tmp_path / "s.csv").output
