@@ -3,5 +3,8 @@
 from versatune_plugin.evaluation.code import chat_score
 from versatune_plugin.evaluation.code import load_humaneval as load
 from versatune_plugin.evaluation.code import score_humaneval as score
+from versatune_plugin.evaluation.examples import no_examples
 
-__all__ = ["chat_score", "load", "score"]
+examples = no_examples("HumanEval", "a prompt is the head of a function, and all rows are scored")
+
+__all__ = ["chat_score", "examples", "load", "score"]

@@ -3,5 +3,8 @@
 from versatune_plugin.evaluation.code import chat_score
 from versatune_plugin.evaluation.code import load_mbpp as load
 from versatune_plugin.evaluation.code import score_mbpp as score
+from versatune_plugin.evaluation.examples import no_examples
 
-__all__ = ["chat_score", "load", "score"]
+examples = no_examples("MBPP", "a prompt is a docstring, and all rows are scored")
+
+__all__ = ["chat_score", "examples", "load", "score"]

@@ -17,6 +17,7 @@ from lm_eval.utils import load_yaml_config
 from tests.evaluation.runs import ROOT, Evaluation, evaluate, read
 from tests.evaluation.server import ANSWER, serving
 from tests.tiny import write_model
+from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.evaluation.agieval import load as load_agieval
 from versatune_plugin.evaluation.choices import chat_score, choice_row
 from versatune_plugin.evaluation.executor import CONSENT
@@ -140,6 +141,17 @@ def test_a_program_is_read_in_every_form(tasks: dict[str, ConfigurableTask], ben
             assert task.process_results(doc, [form.format(whole)])["pass@1"] == 1, (form, doc["task_id"])
         assert task.process_results(doc, ["I do not know."])["vt_unparsed"] == 1
         assert doc["chat_query"].rstrip().endswith("```")
+
+
+@real
+@pytest.mark.parametrize("benchmark", ["legalbench", "lawbench", "scieval", "humaneval", "mbpp", "agieval"])
+def test_examples_where_there_are_none_are_refused_by_name(tasks: dict[str, ConfigurableTask], benchmark: str) -> None:
+    for name, task in tasks.items():
+        if f"_{benchmark}" in name:
+            doc = next(some(task, 1))
+            assert doc.get("chat_query", doc["query"]) == task.fewshot_context(doc, num_fewshot=0)
+            with pytest.raises(VersaTuneError, match=f"(?i)--num_fewshot 1: {benchmark} takes no examples: "):
+                task.fewshot_context(doc, num_fewshot=1)
 
 
 @pytest.fixture

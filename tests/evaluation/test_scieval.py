@@ -108,7 +108,7 @@ def test_the_whole_prompt_has_the_first_example_that_fits(tmp_path: Path, monkey
     manager = TaskManager(include_path=str(TASKS), include_defaults=False)
     task = get_task_dict(["versatune_scieval"], manager)["versatune_scieval"]
     doc = task.dataset["test"][0]
-    assert task.fewshot_context(doc, num_fewshot=task.config.num_fewshot) == (
+    assert task.fewshot_context(doc, num_fewshot=0) == (
         "Choose.\n\nHere are some examples:\nFirst\n\nAnswer: D\n\n"
         "Then, the question is:\nAsked\n\nAnswer: The answer is"
     )
