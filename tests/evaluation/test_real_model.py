@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from tests.evaluation import smollm
 from tests.evaluation.runs import ROOT, read
 from versatune_plugin.cli import versatune
+from versatune_plugin.evaluation.benchmarks import BENCHMARKS
 from versatune_plugin.evaluation.score_files import read_runs
-from versatune_plugin.evaluation.scores import BENCHMARKS
 
 
 @pytest.mark.slow

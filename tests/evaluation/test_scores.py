@@ -16,12 +16,9 @@ from click.testing import CliRunner, Result
 
 from versatune_plugin.cli import versatune
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.evaluation import task_files
-from versatune_plugin.evaluation.score_files import BY_ROWS, read_runs
+from versatune_plugin.evaluation.benchmarks import BENCHMARKS, DOMAINS
+from versatune_plugin.evaluation.score_files import read_runs
 from versatune_plugin.evaluation.scores import (
-    BENCHMARKS,
-    DOMAINS,
-    TEST_ROWS,
     Gain,
     Run,
     Score,
@@ -148,10 +145,6 @@ def test_the_error_of_a_mean_over_subtasks_is_made_of_theirs_and_not_of_what_lm_
     (run,) = read_runs([tmp_path])
     errors = {name: score.stderr for name, score in run.benchmarks.items()}
     assert errors == {"lawbench": pytest.approx(0.025), "legalbench": None, "fineval": 0.002}
-
-
-def test_means_over_rows_are_those_that_the_task_files_say() -> None:
-    assert {name for name in task_files.BENCHMARKS if task_files.sub_tasks(name).by_size} == set(BY_ROWS)
 
 
 def test_relative_gains_by_hand() -> None:
@@ -317,7 +310,7 @@ def test_calls_for_one_model_make_one_run(tmp_path: Path, first: str | None, sec
 def test_fewer_rows_than_the_test_set_are_marked(tmp_path: Path, benchmark: str, few: int) -> None:
     task = f"versatune_{benchmark}"
     write_results(tmp_path / "few", {benchmark: 0.5}, rows={task: few})
-    write_results(tmp_path / "all", {benchmark: 0.4}, rows={task: TEST_ROWS[benchmark]})
+    write_results(tmp_path / "all", {benchmark: 0.4}, rows={task: BENCHMARKS[benchmark].rows})
     shown = scores(tmp_path / "few", tmp_path / "all")
     assert shown.exit_code == 0, shown.output
     assert "50.00 ± 1.00 (0.0)*" in shown.output
@@ -341,10 +334,6 @@ def test_the_rows_of_sub_tasks_are_counted_together(tmp_path: Path) -> None:
     few, whole = read_runs([tmp_path / "few.json", tmp_path / "all.json"])
     assert few.benchmarks["mmlu_sci"].limited
     assert not whole.benchmarks["mmlu_sci"].limited
-
-
-def test_every_benchmark_has_a_number_of_rows() -> None:
-    assert tuple(TEST_ROWS) == BENCHMARKS
 
 
 def test_the_two_variants_in_one_directory_are_two_runs(tmp_path: Path) -> None:

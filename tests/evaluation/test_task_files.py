@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from versatune_plugin.evaluation import task_files
-from versatune_plugin.evaluation.scores import BENCHMARKS, DOMAINS
+from versatune_plugin.evaluation.benchmarks import BENCHMARKS, DOMAINS, Benchmark
 
 TASKS = Path(__file__).resolve().parents[2] / "eval_tasks"
 
 
-@pytest.mark.parametrize("benchmark", task_files.BENCHMARKS)
+@pytest.mark.parametrize("benchmark", task_files.WITH_SUB_TASKS)
 def test_the_files_are_what_the_generator_writes(benchmark: str) -> None:
     files = task_files.sub_tasks(benchmark).files()
     there = {f"leaves/{path.name}" for path in (TASKS / benchmark / "leaves").iterdir()}
@@ -62,11 +62,24 @@ def test_every_benchmark_is_described() -> None:
             assert wanted in text, (benchmark, wanted)
 
 
+def test_the_groups_are_what_the_generator_writes() -> None:
+    files = dict(task_files.group_files())
+    assert {path.name for path in (TASKS / "groups").iterdir()} == files.keys()
+    for name, text in files.items():
+        assert (TASKS / "groups" / name).read_text(encoding="utf-8") == text
+
+
 def test_groups_of_domains_hold_their_two_benchmarks() -> None:
-    for domain, benchmarks in DOMAINS.items():
-        for top in ("versatune", "versatune-chat"):
-            group = yaml.safe_load((TASKS / "groups" / f"{top}-{domain}.yaml").read_text())
-            assert group["task"] == [f"{top}_{name}" for name in benchmarks]
+    files = {name: yaml.safe_load(text) for name, text in task_files.group_files()}
     for top in ("versatune", "versatune-chat"):
-        whole = yaml.safe_load((TASKS / "groups" / f"{top}.yaml").read_text())
-        assert whole["task"] == [f"{top}-{domain}" for domain in DOMAINS]
+        for domain, benchmarks in DOMAINS.items():
+            assert files[f"{top}-{domain}.yaml"]["task"] == [f"{top}_{name}" for name in benchmarks]
+            assert len(benchmarks) == 2
+        assert files[f"{top}.yaml"]["task"] == [f"{top}-{domain}" for domain in DOMAINS]
+
+
+@pytest.mark.parametrize("benchmark", BENCHMARKS.values(), ids=lambda benchmark: benchmark.name)
+def test_the_page_of_a_benchmark_counts_the_same_rows(benchmark: Benchmark) -> None:
+    text = (TASKS / benchmark.name / "README.md").read_text(encoding="utf-8").replace(",", "")
+    # Of LegalBench the number of rows that are scored where there are no more.
+    assert f"{benchmark.rows - (benchmark.name == 'legalbench')}" in text

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.evaluation.runs import evaluate
-from versatune_plugin.evaluation.scores import BENCHMARKS
+from versatune_plugin.evaluation.benchmarks import BENCHMARKS
 
 ROWS = {
     # Benchmark: (rows here, rows in table 3 of the paper, why they differ)

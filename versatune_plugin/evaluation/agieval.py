@@ -40,7 +40,7 @@ FREE = ("gaokao-mathcloze", "math")
 SEVERAL = ("gaokao-mathqa", "gaokao-physics", "jec-qa-ca", "jec-qa-kd")
 # Those that are known; of the others it is written down which one was taken.
 REVISIONS = {"jec-qa-kd": "970133b139bcf1cc07f944851dba0e6b715d5659"}
-SUB_TASKS = SubTasks("agieval", {"exams": CHOICE, "free": FREE}, by_size=False, version=1.2, usual=CHOICE_METRICS)
+SUB_TASKS = SubTasks("agieval", {"exams": CHOICE, "free": FREE}, version=1.2, usual=CHOICE_METRICS)
 
 # The letter before an option.
 MARK = re.compile(r"\s*[(（]?\s*([A-J])\s*[)）.．、,:：]\s*")  # noqa: RUF001

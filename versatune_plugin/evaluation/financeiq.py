@@ -31,7 +31,7 @@ SUBJECTS = {
     "financial_planner": "理财规划师",
     "actuary": "精算师-金融数学",
 }
-SUB_TASKS = SubTasks("financeiq", {"subjects": tuple(SUBJECTS)}, by_size=False, usual=CHOICE_METRICS)
+SUB_TASKS = SubTasks("financeiq", {"subjects": tuple(SUBJECTS)}, usual=CHOICE_METRICS)
 
 
 def load(

@@ -60,7 +60,7 @@ SUBJECTS = {
     "statistics": "统计学",
     "tax_law": "税法",
 }
-SUB_TASKS = SubTasks("fineval", {"subjects": tuple(SUBJECTS)}, by_size=True, usual=CHOICE_METRICS)
+SUB_TASKS = SubTasks("fineval", {"subjects": tuple(SUBJECTS)}, usual=CHOICE_METRICS)
 
 
 def load(

@@ -31,7 +31,7 @@ SUBJECTS = (
     "high_school_statistics",
     "electrical_engineering",
 )
-SUB_TASKS = SubTasks("mmlu_sci", {"subjects": SUBJECTS}, by_size=True, version=1.1, usual=CHOICE_METRICS)
+SUB_TASKS = SubTasks("mmlu_sci", {"subjects": SUBJECTS}, version=1.1, usual=CHOICE_METRICS)
 
 
 def load(

@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.evaluation.benchmarks import BENCHMARKS, DOMAINS
 from versatune_plugin.evaluation.scores import (
-    BENCHMARKS,
-    DOMAINS,
-    TEST_ROWS,
     Gain,
     Run,
     Score,
@@ -39,8 +37,6 @@ from versatune_plugin.evaluation.unread import warnings
 PREFIX = "versatune_"
 # What a run's name ends in -> what the names of its tasks begin with.
 VARIANTS = {"": PREFIX, "-chat": CHAT}
-# Means over rows; other benchmarks with sub-tasks are means over these.
-BY_ROWS = ("fineval", "mmlu_sci")
 COLUMNS = ("model", "figure", "over", "percent", "stderr", "unparsed", "partial", "settings", "differs", "rows")
 # Those that a table of an earlier version has, too.
 NEEDED = frozenset(COLUMNS[:7])
@@ -227,9 +223,9 @@ def _read_variant(file: Path, payload: Mapping[str, Any], prefix: str, run: Run)
         leaves = members.get(task) or []
         tasks = leaves or [task]
         measured[name] = read_settings(payload, task, tasks)
-        parts = [] if name in BY_ROWS else [results[leaf] for leaf in leaves]
+        parts = [] if BENCHMARKS[name].mean == "rows" else [results[leaf] for leaf in leaves]
         rows = _rows(payload.get("n-samples", {}), tasks)
-        limited = limit is not None or (rows is not None and rows < TEST_ROWS[name])
+        limited = limit is not None or (rows is not None and rows < BENCHMARKS[name].rows)
         run.benchmarks[name] = _score(results[task], parts, limited, file)
         run.sources.pop(name, None)
         if source := read_source(payload, tasks):

@@ -7,34 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.evaluation.benchmarks import BENCHMARKS, DOMAINS
 from versatune_plugin.evaluation.settings import Difference, Settings, Source, differences, grouped
-
-# VersaTune, section 4.1: two benchmarks a domain.
-DOMAINS: dict[str, tuple[str, str]] = {
-    "law": ("legalbench", "lawbench"),
-    "medicine": ("medqa", "medmcqa"),
-    "finance": ("fineval", "financeiq"),
-    "science": ("scieval", "mmlu_sci"),
-    "code": ("humaneval", "mbpp"),
-    "general": ("agieval", "hellaswag"),
-}
-BENCHMARKS = tuple(name for pair in DOMAINS.values() for name in pair)
-# Rows of the whole test set, as far as labels are public and we score it: eval_tasks/*/README.md. They do not give the
-# size of LegalBench's test split, only that 710 rows are scored without it.
-TEST_ROWS = {
-    "legalbench": 711,
-    "lawbench": 9492,
-    "medqa": 1273,
-    "medmcqa": 4183,
-    "fineval": 1151,
-    "financeiq": 7123,
-    "scieval": 13011,
-    "mmlu_sci": 2606,
-    "humaneval": 164,
-    "mbpp": 974,
-    "agieval": 8062,
-    "hellaswag": 10042,
-}
 
 
 @dataclass(frozen=True)
@@ -45,7 +19,7 @@ class Score:
         value: the score.
         stderr: its standard error; None where it is not known.
         unparsed: share of answers that could not be read; None where it is not known.
-        limited: whether only a part of the rows was scored: ``--limit``, or fewer than `TEST_ROWS`. Of LegalBench
+        limited: whether only a part of the rows was scored: ``--limit``, or fewer than `Benchmark.rows`. Of LegalBench
             only its train rows are recognised; ``--samples`` leaves no trace in the results of lm-eval 0.4.11.
     """
 

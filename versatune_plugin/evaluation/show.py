@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from versatune_plugin.evaluation.scores import BENCHMARKS, DOMAINS, Gain, Run, Score, mean_gain, references, told
+from versatune_plugin.evaluation.benchmarks import BENCHMARKS, DOMAINS
+from versatune_plugin.evaluation.scores import Gain, Run, Score, mean_gain, references, told
 from versatune_plugin.evaluation.unread import warnings
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#7F7F7F")
@@ -28,7 +29,7 @@ def show_scores(runs: Sequence[Run], gains: Sequence[Gain]) -> None:
         shown.add_column(Text(run.name), justify="right")
     unlike = references(runs)
 
-    def cells(scores: Iterable[Score | None], benchmarks: Sequence[str]) -> list[str]:
+    def cells(scores: Iterable[Score | None], benchmarks: Iterable[str]) -> list[str]:
         marked = (any(name in found for name in benchmarks) for found in unlike)
         return [_cell(score, mark) for score, mark in zip(scores, marked, strict=True)]
 

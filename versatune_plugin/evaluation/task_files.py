@@ -1,4 +1,4 @@
-"""The YAML of benchmarks with many sub-tasks: one small file for each, and the groups that hold them.
+"""The YAML of groups, and of benchmarks with many sub-tasks: one small file for each, and the group that holds them.
 
 lm-eval 0.4.11 gives sub-tasks that are written inside a group no name, so each has a file of its own. What they have in
 common stands in a template beside them (``_<template>``, without a suffix, hence not indexed). Every benchmark has two
@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-BENCHMARKS = ("legalbench", "lawbench", "fineval", "financeiq", "mmlu_sci", "agieval")
+from versatune_plugin.evaluation.benchmarks import BENCHMARKS, DOMAINS
+
+WITH_SUB_TASKS = tuple(name for name, benchmark in BENCHMARKS.items() if benchmark.mean)
+# What the names of the tasks of the variant for chat models have behind ``versatune`` and ``vt``.
+CHAT = "-chat"
 CHAT_VERSION = 1.0
 # Of a benchmark by log-likelihood, and of the same when an answer is generated.
 CHOICE_METRICS = (("acc", "acc_norm"), ("exact_match",))
@@ -27,21 +31,19 @@ class SubTasks:
     Attributes:
         benchmark: its name and that of its folder.
         names: of the sub-tasks, by the template that they follow.
-        by_size: the benchmark's score is the mean over rows (else over sub-tasks).
         version: of the tasks.
         usual: further metrics by their usual names, in the plain variant and in the one for chat models.
     """
 
     benchmark: str
     names: Mapping[str, Sequence[str]]
-    by_size: bool
     version: float = 1.0
     usual: tuple[Sequence[str], Sequence[str]] = ((), ())
 
     def files(self) -> dict[str, str]:
         """Path below the benchmark's folder -> text."""
         plain, chat = self.usual
-        return self._variant("", "_", self.version, plain) | self._variant("-chat", "_chat_", CHAT_VERSION, chat)
+        return self._variant("", "_", self.version, plain) | self._variant(CHAT, "_chat_", CHAT_VERSION, chat)
 
     def _variant(self, suffix: str, mark: str, version: float, usual: Sequence[str]) -> dict[str, str]:
         found = {}
@@ -53,36 +55,47 @@ class SubTasks:
                 found[f"leaves/{leaf}.yaml"] = (
                     f'task: {leaf}\ninclude: ../{mark}{template}\ndataset_kwargs: {{subtask: "{name}", source: {{}}}}\n'
                 )
-        listed = "\n".join(f"  - {leaf}" for leaf in leaves)
-        by_size = str(self.by_size).lower()
+        by_size = str(BENCHMARKS[self.benchmark].mean == "rows").lower()
         metrics = "\n".join(
             f"  - {{metric: {metric}, aggregation: mean, weight_by_size: {by_size}, filter_list: none}}"
             for metric in ("vt_score", "vt_unparsed", *usual)
         )
-        group = f"versatune{suffix}_{self.benchmark}"
-        found[f"{group}.yaml"] = (
-            f"group: {group}\ntask:\n{listed}\naggregate_metric_list:\n{metrics}\nmetadata:\n  version: {version}\n"
-        )
+        name = f"versatune{suffix}_{self.benchmark}"
+        found[f"{name}.yaml"] = group(name, leaves, f"aggregate_metric_list:\n{metrics}\n", version)
         return found
 
 
+def group(name: str, members: Sequence[str], further: str = "", version: float = 1.0) -> str:
+    """The YAML of a group."""
+    listed = "".join(f"  - {member}\n" for member in members)
+    return f"group: {name}\ntask:\n{listed}{further}metadata:\n  version: {version}\n"
+
+
+def group_files() -> Iterator[tuple[str, str]]:
+    """Name and text of the groups of all benchmarks and of those of a domain, of both variants."""
+    for top in ("versatune", f"versatune{CHAT}"):
+        yield f"{top}.yaml", group(top, [f"{top}-{domain}" for domain in DOMAINS])
+        for domain, benchmarks in DOMAINS.items():
+            yield f"{top}-{domain}.yaml", group(f"{top}-{domain}", [f"{top}_{name}" for name in benchmarks])
+
+
 def sub_tasks(benchmark: str) -> SubTasks:
-    """The sub-tasks of one of `BENCHMARKS`."""
+    """The sub-tasks of one of `WITH_SUB_TASKS`."""
     found: SubTasks = importlib.import_module(f"versatune_plugin.evaluation.{benchmark}").SUB_TASKS
     return found
 
 
 def write_all(folder: Path) -> None:
-    """Write the files of all benchmarks below ``folder`` (eval_tasks), and remove leaves that are no more."""
-    for benchmark in BENCHMARKS:
-        home = folder / benchmark
-        files = sub_tasks(benchmark).files()
-        for old in (home / "leaves").glob("*.yaml"):
-            if f"leaves/{old.name}" not in files:
-                old.unlink()
-        for name, text in files.items():
-            (home / name).parent.mkdir(parents=True, exist_ok=True)
-            (home / name).write_text(text, encoding="utf-8")
+    """Write all these files below ``folder`` (eval_tasks), and remove leaves that are no more."""
+    files = {f"groups/{name}": text for name, text in group_files()}
+    for benchmark in WITH_SUB_TASKS:
+        files |= {f"{benchmark}/{name}": text for name, text in sub_tasks(benchmark).files().items()}
+    for old in folder.glob("*/leaves/*.yaml"):
+        if str(old.relative_to(folder)) not in files:
+            old.unlink()
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

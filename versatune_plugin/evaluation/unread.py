@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from versatune_plugin.evaluation.benchmarks import BENCHMARKS
 from versatune_plugin.evaluation.scores import Run
 
-# Those whose answers are generated in the variant for base models, too, if only in part.
-GENERATED = ("legalbench", "lawbench", "scieval", "humaneval", "mbpp", "agieval")
 # From this share of answers that could not be read on, a score says something about their form.
 UNREAD = 0.05
 FOR_CHAT = "`--tasks 'versatune-chat_*' --apply_chat_template`"
@@ -19,7 +18,7 @@ def warnings(run: Run) -> list[str]:
     if unread:
         shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in unread.items())
         told.append(f"answers that could not be read count as wrong, and form is no ability: {shares}")
-    plain = [name for name, one in run.settings.items() if not one.for_chat and name in GENERATED]
+    plain = [name for name, one in run.settings.items() if not one.for_chat and BENCHMARKS[name].generated]
     chat = [name for name, one in run.settings.items() if one.for_chat]
     if any(run.settings[name].templated for name in plain):
         told.append(f"{', '.join(plain)}: a chat template, with tasks for base models; for such a model: {FOR_CHAT}")

@@ -71,7 +71,6 @@ SUB_TASKS = SubTasks(
         template: [leaf for leaf, subtask in KNOWN.items() if subtask.kind in kinds]
         for template, kinds in TEMPLATES.items()
     },
-    by_size=False,
     version=1.1,
     usual=(("exact_match",), ("exact_match",)),
 )
