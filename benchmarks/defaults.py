@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.real_data import heldout_figures, mean_loss
 from tests.conftest import Axolotl
-from versatune_plugin.artifacts import append_json_line, read_json_lines
+from versatune_plugin.artifacts.io import append_json_line, read_json_lines
 
 TARGET = "law"
 UPDATES = 10

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.conftest import Axolotl
 from tests.tiny import config, write_model, write_rows
-from versatune_plugin.reporting.record import read_record
+from versatune_plugin.artifacts.record import read_record
 
 DOMAINS = ("law", "medicine", "finance", "science", "code", "general")
 MICRO_BATCH = 16

@@ -18,9 +18,9 @@ from axolotl.utils.samplers import MultipackBatchSampler
 from torch.utils.data import SequentialSampler
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from versatune_plugin.domains import RowTokens
-from versatune_plugin.mixture.schedule import Schedule
-from versatune_plugin.sampling.packing import PackedPlan
+from versatune_plugin.data.domains import RowTokens
+from versatune_plugin.mixtures.weight_schedule import Schedule
+from versatune_plugin.sampling.bins import PackedPlan
 
 # Axolotl's defaults (axolotl.core.training_args_base).
 GROUP_SIZE, BIN_SIZE = 100_000, 200

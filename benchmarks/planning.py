@@ -89,8 +89,8 @@ class NotThisJob(Exception):
 
 def versatune(job: Job) -> Iterator[Any]:
     """Our plan: without replacement, any batch to be had at once from its state."""
-    from versatune_plugin.mixture.schedule import Schedule
-    from versatune_plugin.sampling.plan import Plan
+    from versatune_plugin.mixtures.weight_schedule import Schedule
+    from versatune_plugin.sampling.row_plan import Plan
 
     hand_over = job.read_or_name()
     schedule = Schedule(0, job.weights(0))

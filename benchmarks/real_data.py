@@ -34,8 +34,8 @@ def heldout_figures(out: Path, files: Mapping[str, Path], model: str, most: int)
     from axolotl.utils.dict import DictDefault
     from transformers import AutoModelForCausalLM, AutoTokenizer, DataCollatorForSeq2Seq
 
-    from versatune_plugin.config import section_of
-    from versatune_plugin.loading import load_rows
+    from versatune_plugin.data.loading import load_rows
+    from versatune_plugin.host.configuration import section_of
 
     raw = yaml.safe_load((out / "versatune.yml").read_text(encoding="utf-8"))
     raw["datasets"] = [

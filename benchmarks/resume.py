@@ -22,8 +22,8 @@ import torch
 from accelerate.data_loader import skip_first_batches
 from torch.utils.data import BatchSampler, DataLoader, Sampler, WeightedRandomSampler
 
-from versatune_plugin.mixture.schedule import Schedule
-from versatune_plugin.sampling.plan import Plan
+from versatune_plugin.mixtures.weight_schedule import Schedule
+from versatune_plugin.sampling.row_plan import Plan
 
 WEIGHTS = np.array([0.1, 0.2, 0.3, 0.1, 0.2, 0.1])
 SHARE, BATCH = 166_666, 128

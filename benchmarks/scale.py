@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from versatune_plugin.domains import RowTokens
-from versatune_plugin.mixture.schedule import Schedule
+from versatune_plugin.data.domains import RowTokens
+from versatune_plugin.mixtures.weight_schedule import Schedule
 from versatune_plugin.sampling.batch_plan import BatchPlan
-from versatune_plugin.sampling.packing import PackedPlan
-from versatune_plugin.sampling.plan import Plan
-from versatune_plugin.sampling.tokens import TokenPlan
+from versatune_plugin.sampling.bins import PackedPlan
+from versatune_plugin.sampling.row_plan import Plan
+from versatune_plugin.sampling.token_plan import TokenPlan
 
 LAST_STEP, BIN_TOKENS = 10**6, 4096
 

@@ -186,9 +186,9 @@ def _watch_model(model: Any, visit: Callable[..., Any]) -> None:
 
 def _watch_writing(visit: Callable[..., Any]) -> None:
     """What VersaTune writes, and when it measures."""
-    from versatune_plugin.knowledge.journal import Journal
+    from versatune_plugin.artifacts.journal import Journal
     from versatune_plugin.reporting import record
-    from versatune_plugin.training.losses import HeldoutLosses
+    from versatune_plugin.training.heldout_eval import HeldoutLosses
 
     measure, append, journal = HeldoutLosses.measure, record.append_json_line, Journal.append
 
@@ -214,8 +214,8 @@ def _cut(path: Path, kept: int = 0) -> None:
 
 
 def _watch_phases(file: Path) -> None:
+    from versatune_plugin.training.heldout_eval import HeldoutLosses
     from versatune_plugin.training.live import LiveMixture
-    from versatune_plugin.training.losses import HeldoutLosses
     from versatune_plugin.training.trainer import VersaTuneTrainer
 
     def mark(owner: Any, name: str, during: str, after: str) -> None:

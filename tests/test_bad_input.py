@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import Axolotl, Tiny
 from tests.tiny import write_model, write_rows
-from versatune_plugin.artifacts import tokenizer_fingerprint
+from versatune_plugin.artifacts.fingerprint import tokenizer_fingerprint
 
 GOOD = {"mixture": "constant", "knowledge": "uniform", "heldout": 4}
 MOVING = {

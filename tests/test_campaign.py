@@ -15,7 +15,7 @@ import pytest
 
 from tests.campaign import configuration, of_the_host
 from tests.conftest import Axolotl, Tiny
-from versatune_plugin.reporting.record import read_record
+from versatune_plugin.artifacts.record import read_record
 
 FIRST, COUNT = map(int, os.environ.get("VERSATUNE_CAMPAIGN", "0:300").split(":"))
 # What a run with domains needs more than a run without: every domain rows to train on, and rows to hold out.

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.conftest import QUIET, Axolotl, Tiny
-from versatune_plugin.reporting.record import read_record
+from versatune_plugin.artifacts.record import read_record
 
 SECTION = {"mixture": "constant", "knowledge": "proportional", "heldout": 4}
 
@@ -139,7 +139,7 @@ def test_mixtures_lists_every_mixture_with_its_options() -> None:
     from click.testing import CliRunner
 
     from versatune_plugin.cli import versatune
-    from versatune_plugin.mixture.registry import POLICIES
+    from versatune_plugin.mixtures.registry import POLICIES
 
     runner = CliRunner()
     listed = runner.invoke(versatune, ["mixtures"])

@@ -6,9 +6,9 @@ from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from versatune_plugin.domains import Domain, DomainTable
+from versatune_plugin.data.domains import Domain, DomainTable
+from versatune_plugin.data.loading import _scan, row_keys
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.loading import _scan, row_keys
 
 
 def rows(count: int, start: int = 0, repeat: int = 1) -> Dataset:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from versatune_plugin.mixture.registry import POLICIES
+from versatune_plugin.mixtures.registry import POLICIES
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "example_yml").rglob("*.yml"))
 
@@ -27,7 +27,7 @@ def test_an_example_is_valid(path: Path, tmp_path: Path, monkeypatch: pytest.Mon
     from axolotl.utils.config import validate_config
     from axolotl.utils.dict import DictDefault
 
-    from versatune_plugin.config import section_of
+    from versatune_plugin.host.configuration import section_of
 
     raw = yaml.safe_load(path.read_text())
     domains = {entry["domain"] for entry in raw["datasets"]}

@@ -11,8 +11,8 @@ from datasets import Dataset, Features, List, Value
 from hypothesis import given
 from hypothesis import strategies as st
 
+from versatune_plugin.data.loading import _aligned, _chosen, row_keys, validation_rows
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.loading import _aligned, _chosen, row_keys, validation_rows
 
 
 def rows(*tokens: list[int], **columns: Any) -> Dataset:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from versatune_plugin.config import section_of, take_section
 from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.host.configuration import section_of, take_section
 
 CEILING = {"knowledge": "uniform", "reference": {"law": 1.0, "code": 2.0, "medicine": 0.5}}
 EVEN = {"law": 0.5, "code": 0.25, "medicine": 0.25}

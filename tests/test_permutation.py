@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from versatune_plugin.permutation import Permutation, stream
+from versatune_plugin.data.permutation import Permutation, stream
 
 
 @given(st.integers(1, 3000), st.integers(0, 2**63), st.text(max_size=5))

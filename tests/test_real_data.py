@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import QUIET
-from versatune_plugin.reporting.record import read_record
+from versatune_plugin.artifacts.record import read_record
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "real_data.py"
 DOMAINS = {"code", "finance", "general", "law", "medicine", "science"}

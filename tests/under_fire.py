@@ -24,7 +24,7 @@ from typing import Any
 from tests.conftest import Axolotl, Finished, Tiny
 from tests.tiny import LORA, write_model, write_rows
 from tests.training import test_run
-from versatune_plugin.reporting.record import read_record
+from versatune_plugin.artifacts.record import read_record
 
 STEPS = 20
 LIMIT = 2

@@ -61,9 +61,9 @@ def versatune() -> None:
 @told_plainly
 def detect(config: Path, preset: str | None, **given: Any) -> None:
     """Detect which domains the base model knows, and how well: its knowledge distribution (Algorithm 1)."""
+    from versatune_plugin.console.knowledge import show_knowledge
     from versatune_plugin.knowledge.detect import detect as run
     from versatune_plugin.knowledge.options import DetectionOptions
-    from versatune_plugin.knowledge.summary import show_knowledge
 
     show_knowledge(run(config, DetectionOptions.choose(preset, **given)))
 
@@ -110,7 +110,7 @@ def plan(config: Path, processes: int | None) -> None:
 @told_plainly
 def mixtures(name: str | None) -> None:
     """List every mixture with its options, defaults, cost and source; or only NAME."""
-    from versatune_plugin.mixture.listing import show_mixtures
+    from versatune_plugin.console.mixtures import show_mixtures
 
     show_mixtures(name)
 
@@ -137,10 +137,10 @@ def scores(
     radar: Path | None,
 ) -> None:
     """Domain scores of the twelve benchmarks: RESULTS are directories of lm-eval's results, or plain tables (.csv)."""
-    from versatune_plugin.artifacts import write_json
-    from versatune_plugin.evaluation.score_files import as_json, read_runs, write_csv
+    from versatune_plugin.artifacts.io import write_json
+    from versatune_plugin.console.scores import plot_radar, show_scores
+    from versatune_plugin.evaluation.results import as_json, read_runs, write_csv
     from versatune_plugin.evaluation.scores import relative_gain
-    from versatune_plugin.evaluation.show import plot_radar, show_scores
 
     runs = read_runs(results)
     by_name = {run.name: run for run in runs}

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from axolotl.integrations.base import BasePlugin
 
-from versatune_plugin.artifacts import check_writable
-from versatune_plugin.config import section_of, take_section
+from versatune_plugin.artifacts.io import check_writable
 from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.host.configuration import section_of, take_section
 
 if TYPE_CHECKING:
     from axolotl.common.datasets import TrainDatasetMeta
 
-    from versatune_plugin.domains import DomainTable
+    from versatune_plugin.data.domains import DomainTable
     from versatune_plugin.training.folder_lock import FolderLock
     from versatune_plugin.training.live import LiveMixture
 
@@ -46,14 +46,14 @@ class VersaTunePlugin(BasePlugin):
 
     def get_input_args(self) -> str:
         """The section's place in Axolotl's schema."""
-        return "versatune_plugin.config.VersaTuneArgs"
+        return "versatune_plugin.host.configuration.VersaTuneArgs"
 
     def load_datasets(self, cfg: Any, preprocess: bool = False) -> TrainDatasetMeta:
         """Load every domain's rows; before training, settle and show what the run will do."""
         from axolotl.common.datasets import TrainDatasetMeta
 
+        from versatune_plugin.data.loading import load_rows
         from versatune_plugin.host.cpu_processes import admit_cpu_processes
-        from versatune_plugin.loading import load_rows
         from versatune_plugin.training.checkpoint import settle_resume
         from versatune_plugin.training.folder_lock import FolderLock
         from versatune_plugin.training.start import start_run
@@ -83,7 +83,7 @@ class VersaTunePlugin(BasePlugin):
 
     def create_lr_scheduler(self, cfg: Any, trainer: Any, optimizer: Any, num_training_steps: int) -> Any:
         """A warm-up and a decay for each stage; Axolotl's own scheduler where there are no stages."""
-        from versatune_plugin.training.stage_schedule import stage_scheduler
+        from versatune_plugin.training.lr_schedule import stage_scheduler
 
         stages = self.live.outline.stages
         return stage_scheduler(optimizer, cfg, stages) if stages else None

@@ -22,7 +22,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from versatune_plugin.evaluation.executor import Limits, execute
+from versatune_plugin.evaluation.sandbox.executor import Limits, execute
 
 SECRET = "a-key-of-the-user"
 LIBC = "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\n"

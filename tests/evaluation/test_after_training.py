@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from tests.conftest import Axolotl, Tiny
 from versatune_plugin.cli import versatune
-from versatune_plugin.evaluation.score_files import read_runs
+from versatune_plugin.evaluation.results import read_runs
 
 ROWS = 6
 

@@ -21,9 +21,9 @@ from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.evaluation.agieval import load as load_agieval
 from versatune_plugin.evaluation.benchmarks import BENCHMARKS
 from versatune_plugin.evaluation.choices import chat_score, choice_row
-from versatune_plugin.evaluation.executor import CONSENT
 from versatune_plugin.evaluation.files import VARIABLE
-from versatune_plugin.evaluation.score_files import read_runs
+from versatune_plugin.evaluation.results import read_runs
+from versatune_plugin.evaluation.sandbox.executor import CONSENT
 from versatune_plugin.evaluation.unread import warnings
 
 TASKS = ROOT / "eval_tasks"

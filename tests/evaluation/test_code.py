@@ -23,8 +23,8 @@ from versatune_plugin.evaluation.code import (
     score_humaneval,
     score_mbpp,
 )
-from versatune_plugin.evaluation.executor import CONSENT
 from versatune_plugin.evaluation.files import Files
+from versatune_plugin.evaluation.sandbox.executor import CONSENT
 
 TASKS = Path(__file__).resolve().parents[2] / "eval_tasks"
 PASSED, FAILED, UNPARSED = (

@@ -24,7 +24,7 @@ import pytest
 
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.evaluation import executor
-from versatune_plugin.evaluation.executor import CONSENT, UNPROTECTED, Limits, Outcome, execute, prevented
+from versatune_plugin.evaluation.sandbox.executor import CONSENT, UNPROTECTED, Limits, Outcome, execute, prevented
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the executor needs Linux")
 
@@ -338,7 +338,7 @@ def test_nothing_outlives_the_caller(tmp_path: Path, number: signal.Signals, wit
     program = "import os, time\nif os.fork() == 0:\n    os.setsid()\ntime.sleep(300)"
     # Processes that a shell has put into the background ignore an interrupt, and so would this one.
     source = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    source += "from versatune_plugin.evaluation.executor import execute, Limits\n"
+    source += "from versatune_plugin.evaluation.sandbox.executor import execute, Limits\n"
     source += f"execute({program!r}, '', Limits(waiting_seconds=300), frozenset({sorted(WITHOUT[without])}))"
     surroundings = os.environ | {"TMPDIR": str(tmp_path)}
     with subprocess.Popen([sys.executable, "-c", source], env=surroundings, stderr=subprocess.DEVNULL) as caller:

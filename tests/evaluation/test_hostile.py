@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.evaluation.hostile import DEEDS, SECRET
-from versatune_plugin.evaluation.executor import CONSENT
+from versatune_plugin.evaluation.sandbox.executor import CONSENT
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0, reason="only root on Linux can try them as root and as a plain user"

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from versatune_plugin.evaluation import agieval, code, scieval
-from versatune_plugin.evaluation.executor import CONSENT
 from versatune_plugin.evaluation.files import VARIABLE, Files
 from versatune_plugin.evaluation.lawbench import chat as lawbench
 from versatune_plugin.evaluation.legalbench import chat as legalbench
+from versatune_plugin.evaluation.sandbox.executor import CONSENT
 
 VARIABLE_OF_CASES = "VERSATUNE_CASES"
 SCORES = {

@@ -13,7 +13,7 @@ import pytest
 from tests.evaluation.runs import ROOT, evaluate
 from tests.evaluation.test_after_training import write_medicine
 from versatune_plugin.evaluation.benchmarks import BENCHMARKS
-from versatune_plugin.evaluation.score_files import read_runs
+from versatune_plugin.evaluation.results import read_runs
 
 VERSION = "0.4.13"
 

@@ -14,7 +14,7 @@ from tests.evaluation import smollm
 from tests.evaluation.runs import ROOT, read
 from versatune_plugin.cli import versatune
 from versatune_plugin.evaluation.benchmarks import BENCHMARKS
-from versatune_plugin.evaluation.score_files import read_runs
+from versatune_plugin.evaluation.results import read_runs
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from versatune_plugin.cli import versatune
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.evaluation.benchmarks import BENCHMARKS, DOMAINS
-from versatune_plugin.evaluation.score_files import read_runs
+from versatune_plugin.evaluation.results import read_runs
 from versatune_plugin.evaluation.scores import (
     Gain,
     Run,

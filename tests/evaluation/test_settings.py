@@ -19,7 +19,7 @@ import pytest
 from tests.evaluation.runs import ROOT
 from tests.evaluation.test_after_training import write_medicine
 from tests.evaluation.test_scores import all_at, scores, write_results
-from versatune_plugin.evaluation.score_files import read_runs
+from versatune_plugin.evaluation.results import read_runs
 
 TASKS = "versatune_medqa,versatune_medmcqa,versatune_mbpp"
 PROGRAM = {"code": "def two():\n    return 2", "test_list": ["assert two() == 2"], "test_setup_code": ""}

@@ -28,16 +28,16 @@ CALLS: dict[str, tuple[tuple[tuple[object, ...], dict[str, object]], str]] = {
     "lm_eval.tasks:TaskManager.__init__": (given("self", include_path=ANY), "host/startup.py"),
     "axolotl.cli.config:load_cfg": (
         given("path", deepspeed=None, fsdp=None, fsdp_config=None),
-        "knowledge/base_model.py, training/start.py, reference/measure.py",
+        "host/base_model.py, training/start.py, reference/measure.py",
     ),
-    "axolotl.common.datasets:load_datasets": (given(cfg=ANY), "domains.py"),
+    "axolotl.common.datasets:load_datasets": (given(cfg=ANY), "data/domains.py"),
     "axolotl.common.datasets:TrainDatasetMeta": (given("train", "validation", "total_steps"), "plugin.py"),
-    "axolotl.loaders:load_tokenizer": (given("cfg"), "training/outline.py and others"),
+    "axolotl.loaders:load_tokenizer": (given("cfg"), "training/run_plan.py and others"),
     "axolotl.loaders:ModelLoader": (
         given("cfg", "tokenizer", inference=True, reference_model=True),
-        "knowledge/base_model.py",
+        "host/base_model.py",
     ),
-    "axolotl.loaders:ModelLoader.load": (given("self"), "knowledge/base_model.py"),
+    "axolotl.loaders:ModelLoader.load": (given("self"), "host/base_model.py"),
     "axolotl.utils.data.shared:load_dataset_with_config": (
         given("entry", "token", streaming=False),
         "host/raw_rows.py",
@@ -81,8 +81,11 @@ CALLS: dict[str, tuple[tuple[tuple[object, ...], dict[str, object]], str]] = {
         given("self", "rows", description="training"),
         "training/trainer.py",
     ),
-    "axolotl.core.trainers.base:AxolotlTrainer._prepare_inputs": (given("self", "batch"), "training/losses.py"),
-    "axolotl.core.trainers.base:AxolotlTrainer.compute_loss_context_manager": (given("self"), "training/losses.py"),
+    "axolotl.core.trainers.base:AxolotlTrainer._prepare_inputs": (given("self", "batch"), "training/heldout_eval.py"),
+    "axolotl.core.trainers.base:AxolotlTrainer.compute_loss_context_manager": (
+        given("self"),
+        "training/heldout_eval.py",
+    ),
     "torch.serialization:register_package": (given("priority", "tagger", "loader"), "host/cpu_processes.py"),
 }
 # Axolotl's hooks that the plugin implements; their parameters must be ours.

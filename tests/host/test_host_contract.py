@@ -123,11 +123,11 @@ def test_hooks_come_in_order(runs: Runs) -> None:
 def test_register_sees_the_configuration_as_written(runs: Runs) -> None:
     seen = first(runs.fresh, "register")
     assert seen["domains"] == ["law", "code", "medicine"], changed(
-        "register(cfg) no longer sees `domain` of the data sets", "config.py"
+        "register(cfg) no longer sees `domain` of the data sets", "host/configuration.py"
     )
     section = first(runs.fresh, "load_datasets")["section"]
     assert "dataset_domains" in section, changed(
-        f"validation dropped what the plugin put into its section (left: {section})", "config.py"
+        f"validation dropped what the plugin put into its section (left: {section})", "host/configuration.py"
     )
 
 
@@ -137,10 +137,11 @@ def test_the_rows_trainer_and_steps_are_ours(runs: Runs) -> None:
         "the trainer class is not the one of get_trainer_cls", "plugin.py"
     )
     assert created["rows"] == 130, changed(
-        "the trainer's rows are not those that load_datasets returned, all of them and in their order", "domains.py"
+        "the trainer's rows are not those that load_datasets returned, all of them and in their order",
+        "data/domains.py",
     )
     steps = {line.get("steps", line.get("max_steps")) for line in events(runs.fresh, "on_train_begin")}
-    assert steps == {STEPS}, changed("the trainer has another number of steps", "training/outline.py")
+    assert steps == {STEPS}, changed("the trainer has another number of steps", "training/run_plan.py")
 
 
 def test_the_trainer_is_handed_a_checkpoint_by_its_name(runs: Runs) -> None:
@@ -155,7 +156,7 @@ def test_batches_are_asked_for_when_they_are_needed(runs: Runs) -> None:
     seen = order(runs.fresh, "asked", "on_optimizer_step")
     step = ["asked"] * ACCUMULATION + ["on_optimizer_step"]
     assert seen[: len(step) * STEPS] == step * STEPS, changed(
-        "the trainer asks for micro-batches ahead of the optimizer step that uses them", "sampling/loader.py"
+        "the trainer asks for micro-batches ahead of the optimizer step that uses them", "sampling/sampler.py"
     )
 
 
@@ -198,21 +199,24 @@ def test_a_resumed_run_skips_batches_without_loading_them(runs: Runs) -> None:
     skipped = [line["rows"] for line in events(runs.resumed, "asked")]
     assert skipped[: SAVED * ACCUMULATION + 1] == [0] * (SAVED * ACCUMULATION) + [2], changed(
         f"a resumed trainer asks for batches of {skipped} rows: it starts at another place of the epoch",
-        "sampling/loader.py",
+        "sampling/sampler.py",
     )
     loaded = len(events(runs.resumed, "collated"))
     assert loaded == (STEPS - SAVED) * ACCUMULATION, changed(
-        f"a resumed trainer loads {loaded} batches, those to skip included", "sampling/loader.py"
+        f"a resumed trainer loads {loaded} batches, those to skip included", "sampling/sampler.py"
     )
 
 
 def test_what_held_out_rows_are_measured_with(runs: Runs) -> None:
     begin = first(runs.fresh, "on_train_begin")
     assert begin["columns"] == begin["inputs"] == ["attention_mask", "input_ids", "labels"], changed(
-        f"_remove_unused_columns leaves {begin['columns']}, the collator gives {begin['inputs']}", "training/losses.py"
+        f"_remove_unused_columns leaves {begin['columns']}, the collator gives {begin['inputs']}",
+        "training/heldout_eval.py",
     )
-    assert begin["device"] == "cpu", changed("_prepare_inputs does not move to the device", "training/losses.py")
-    assert not begin["drew"], changed("_prepare_inputs or the collator draws a random number", "training/losses.py")
+    assert begin["device"] == "cpu", changed("_prepare_inputs does not move to the device", "training/heldout_eval.py")
+    assert not begin["drew"], changed(
+        "_prepare_inputs or the collator draws a random number", "training/heldout_eval.py"
+    )
     assert begin["plain"], changed("one process on a CPU wraps the model in something else", "training/trainer.py")
     assert begin["inner"] == "AdamW", changed(
         f"accelerate's optimizer has {begin['inner']} in `.optimizer`", "training/trainer.py"

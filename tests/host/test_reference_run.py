@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from versatune_plugin.host.reference_run import loss_settings
 from versatune_plugin.host.run_settings import KIND_OF
+from versatune_plugin.reference.run import loss_settings
 
 LIGER = "axolotl.integrations.liger.LigerPlugin"
 RAW = {key: f"my {key}" for key in KIND_OF} | {"plugins": ["versatune", "somebody.elses.Plugin", LIGER]}

@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from versatune_plugin.console.knowledge import show_knowledge
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.knowledge import DetectionOptions
 from versatune_plugin.knowledge.detect import detect
-from versatune_plugin.knowledge.summary import show_knowledge
 
 
 def kill_at(path: Path, lines: int) -> None:

@@ -6,9 +6,9 @@ import json
 import sys
 from pathlib import Path
 
-from versatune_plugin.config import section_of
+from versatune_plugin.host.base_model import BaseModel, load_configuration
+from versatune_plugin.host.configuration import section_of
 from versatune_plugin.knowledge import DetectionOptions
-from versatune_plugin.knowledge.base_model import BaseModel, load_configuration
 from versatune_plugin.knowledge.judges import JUDGES, JudgeContext
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from versatune_plugin.artifacts.journal import Journal
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.knowledge.journal import Journal
 
 SETTINGS = {"seed": 1, "judge": {"name": "classifier", "rows": {"law": 5}}, "domains": ["code", "law"]}
 TEXTS, BATCH, ITERATIONS = 5, 2, 2

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import pytest
 import yaml
 
-from versatune_plugin.artifacts import read_json
+from versatune_plugin.artifacts.io import read_json
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.quickstart import run
 from versatune_plugin.quickstart.configuration import configuration

@@ -10,7 +10,7 @@ import yaml
 
 from tests.conftest import Axolotl, Finished, Tiny
 from tests.tiny import write_model
-from versatune_plugin.reporting.record import read_record
+from versatune_plugin.artifacts.record import read_record
 
 NAMES = ("code", "law", "medicine")
 PLUGINS = ["versatune_plugin.VersaTunePlugin", "tests.spy.SpyPlugin"]

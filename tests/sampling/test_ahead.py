@@ -11,11 +11,11 @@ from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from versatune_plugin.domains import Domain, DomainTable
-from versatune_plugin.mixture.schedule import Schedule
-from versatune_plugin.sampling.ahead import CollatedAhead
-from versatune_plugin.sampling.loader import GlobalBatchSampler
-from versatune_plugin.sampling.plan import Plan
+from versatune_plugin.data.domains import Domain, DomainTable
+from versatune_plugin.mixtures.weight_schedule import Schedule
+from versatune_plugin.sampling.prefetch import CollatedAhead
+from versatune_plugin.sampling.row_plan import Plan
+from versatune_plugin.sampling.sampler import GlobalBatchSampler
 
 SIZES = (7, 11, 5)
 

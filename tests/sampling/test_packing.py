@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tiny import write_model
-from versatune_plugin.domains import RowTokens
-from versatune_plugin.mixture.schedule import Schedule
+from versatune_plugin.data.domains import RowTokens
+from versatune_plugin.mixtures.weight_schedule import Schedule
 from versatune_plugin.sampling.batch_plan import Pool
+from versatune_plugin.sampling.bins import Bins, PackedPlan, usual_fill
 from versatune_plugin.sampling.packed_rows import PackedRows
-from versatune_plugin.sampling.packing import Bins, PackedPlan, usual_fill
-from versatune_plugin.sampling.tokens import TokenPlan
+from versatune_plugin.sampling.token_plan import TokenPlan
 
 BIN = 128
 

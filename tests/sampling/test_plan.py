@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from versatune_plugin.mixture.schedule import Schedule
-from versatune_plugin.mixture.weights import Vector
-from versatune_plugin.permutation import Permutation
+from versatune_plugin.data.permutation import Permutation
+from versatune_plugin.mixtures.weight_schedule import Schedule
+from versatune_plugin.mixtures.weights import Vector
 from versatune_plugin.sampling.apportion import apportion
 from versatune_plugin.sampling.batch_plan import PlannedStep, Pool
 from versatune_plugin.sampling.order import BLOCK, Order
-from versatune_plugin.sampling.plan import Plan
+from versatune_plugin.sampling.row_plan import Plan
 
 NAMES = ("code", "law", "medicine")
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from versatune_plugin.domains import Domain, DomainTable
-from versatune_plugin.mixture.schedule import Schedule
-from versatune_plugin.mixture.weights import Vector
-from versatune_plugin.permutation import Permutation
-from versatune_plugin.sampling.loader import GlobalBatchSampler
+from versatune_plugin.data.domains import Domain, DomainTable
+from versatune_plugin.data.permutation import Permutation
+from versatune_plugin.mixtures.weight_schedule import Schedule
+from versatune_plugin.mixtures.weights import Vector
 from versatune_plugin.sampling.order import BLOCK
-from versatune_plugin.sampling.plan import Plan
+from versatune_plugin.sampling.row_plan import Plan
+from versatune_plugin.sampling.sampler import GlobalBatchSampler
 
 BILLION, MILLION = 10**9, 10**6
 

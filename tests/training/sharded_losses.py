@@ -18,8 +18,8 @@ import torch
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from versatune_plugin.domains import Domain, DomainTable
-from versatune_plugin.training.losses import DomainLosses, HeldoutLosses
+from versatune_plugin.data.domains import Domain, DomainTable
+from versatune_plugin.training.heldout_eval import DomainLosses, HeldoutLosses
 
 HELD_OUT = {"code": 3, "law": 7, "medicine": 4}
 PADDING = 2

@@ -11,14 +11,14 @@ from axolotl.utils.dict import DictDefault
 from datasets import Dataset
 
 from tests.tiny import WORDS
-from versatune_plugin.config import Section, take_section
-from versatune_plugin.domains import Domain, DomainTable
-from versatune_plugin.mixture.weights import normalised
-from versatune_plugin.sampling.loader import GlobalBatchSampler
+from versatune_plugin.data.domains import Domain, DomainTable
+from versatune_plugin.host.configuration import Section, take_section
+from versatune_plugin.mixtures.weights import normalised
+from versatune_plugin.sampling.sampler import GlobalBatchSampler
 from versatune_plugin.training.batches import make_plan
 from versatune_plugin.training.checkpoint import TRAINER_STATE
 from versatune_plugin.training.live import LiveMixture
-from versatune_plugin.training.outline import outline_run
+from versatune_plugin.training.run_plan import outline_run
 
 NAMES = tuple(sorted(WORDS))
 SETTINGS = {"learning_rate": 0.001, "weights": "0123"}

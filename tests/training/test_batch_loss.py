@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Axolotl, Tiny
-from versatune_plugin.reporting.record import read_record
+from versatune_plugin.artifacts.record import read_record
 
 SPLITS = {"8 x 1": (8, 1, 1), "2 x 4": (2, 4, 1), "1 x 8": (1, 8, 1), "2 processes": (2, 2, 2)}
 

@@ -17,7 +17,7 @@ import pytest
 
 from tests.batches import batches, shared_batches
 from tests.conftest import Axolotl, Tiny
-from versatune_plugin.reporting.record import read_record
+from versatune_plugin.artifacts.record import read_record
 
 GOLDEN = Path(__file__).with_name("golden.json")
 WRITE = "VERSATUNE_WRITE_GOLDEN"

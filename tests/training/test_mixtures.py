@@ -13,8 +13,8 @@ import pytest
 from tests.conftest import Axolotl, Tiny
 from tests.tiny import config
 from tests.training.real_rows import DOMAINS, short_real_rows
-from versatune_plugin.mixture.registry import POLICIES
-from versatune_plugin.reporting.record import read_record
+from versatune_plugin.artifacts.record import read_record
+from versatune_plugin.mixtures.registry import POLICIES
 
 Line = dict[str, Any]
 Vector = np.ndarray

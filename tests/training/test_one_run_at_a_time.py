@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from tests.conftest import Axolotl, Finished, Tiny
+from versatune_plugin.artifacts.record import read_record
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.reporting.record import read_record
 from versatune_plugin.training.folder_lock import LOCK_FILE, FolderLock
 
 SPIED = ["versatune_plugin.VersaTunePlugin", "tests.spy.SpyPlugin"]

@@ -14,7 +14,7 @@ from tests.batches import batches, shared_batches
 from tests.conftest import Axolotl, Tiny
 from tests.tiny import WORDS, config, write_model
 from tests.training.test_run import SECTION, digest, updates
-from versatune_plugin.reporting.record import read_record
+from versatune_plugin.artifacts.record import read_record
 
 NAMES = ("code", "law", "medicine")
 # Words of an answer: a row of law learns twenty times as many tokens as one of code.

@@ -28,8 +28,8 @@ from tests.conftest import QUIET, Axolotl, Tiny
 from tests.launch import torchrun
 from tests.tiny import LORA, config, write_model
 from tests.training.test_run import NAMES, SECTION, digest, updates
+from versatune_plugin.artifacts.record import read_record
 from versatune_plugin.host.cpu_processes import ask_no_device
-from versatune_plugin.reporting.record import read_record
 
 SPIED = ["versatune_plugin.VersaTunePlugin", "tests.spy.SpyPlugin"]
 SPLITS = [

@@ -15,10 +15,10 @@ import pytest
 
 from tests.conftest import Axolotl, Tiny
 from tests.training.test_run import SECTION, digest, updates
+from versatune_plugin.artifacts.record import RunRecord, read_record
+from versatune_plugin.console.plots import plot_weights
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.mixture.playback import record_complaints
-from versatune_plugin.reporting.plots import plot_weights
-from versatune_plugin.reporting.record import RunRecord, read_record
+from versatune_plugin.mixtures.playback import record_complaints
 
 STEPS, SAVED = 12, 8
 NAMES = ("code", "law", "medicine")

@@ -13,7 +13,7 @@ import torch
 from tests.batches import batches
 from tests.conftest import Axolotl, Tiny
 from tests.training.test_run import SECTION, digest, updates
-from versatune_plugin.reporting.record import read_record
+from versatune_plugin.artifacts.record import read_record
 from versatune_plugin.training.digests import DIGESTS_FILE, damage
 
 KINDS: dict[str, dict[str, Any]] = {

@@ -16,9 +16,9 @@ import pytest
 from tests.batches import batches
 from tests.conftest import Axolotl, Tiny
 from tests.tiny import write_model
-from versatune_plugin.mixture.schedule import Schedule
-from versatune_plugin.reporting.record import read_record
-from versatune_plugin.sampling.plan import Plan
+from versatune_plugin.artifacts.record import read_record
+from versatune_plugin.mixtures.weight_schedule import Schedule
+from versatune_plugin.sampling.row_plan import Plan
 
 SECTION: dict[str, Any] = {
     "mixture": "versatune",

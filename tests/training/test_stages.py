@@ -15,7 +15,7 @@ import pytest
 from tests.batches import batches
 from tests.conftest import Axolotl, Tiny
 from tests.training.test_run import digest, updates
-from versatune_plugin.reporting.record import read_record
+from versatune_plugin.artifacts.record import read_record
 
 REFERENCE = {"law": 1.0, "code": 2.0, "medicine": 0.5}
 # Of 60, 40 and 30 rows four each are held out; a quarter of 36 and 26 rows are 9 and 6 (6.5 rounds to even).

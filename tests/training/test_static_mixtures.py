@@ -12,8 +12,8 @@ import pytest
 from tests.conftest import Axolotl, Tiny
 from tests.tiny import config
 from tests.training.real_rows import DOMAINS, short_real_rows
-from versatune_plugin.mixture.registry import POLICIES
-from versatune_plugin.reporting.record import read_record
+from versatune_plugin.artifacts.record import read_record
+from versatune_plugin.mixtures.registry import POLICIES
 
 PRIOR = np.array([0.3, 0.1, 0.25, 0.15, 0.12, 0.08])
 KNOWLEDGE = dict(zip(DOMAINS, PRIOR.tolist(), strict=True))

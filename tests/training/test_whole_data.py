@@ -15,7 +15,7 @@ import yaml
 
 from tests.conftest import Axolotl, Finished, Tiny
 from tests.tiny import config, write_rows
-from versatune_plugin.reporting.record import read_record
+from versatune_plugin.artifacts.record import read_record
 
 NAMES = ("code", "law", "medicine")
 REFERENCE = {"law": 1.0, "code": 1.0, "medicine": 1.0}

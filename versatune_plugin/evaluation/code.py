@@ -12,10 +12,10 @@ from typing import Any
 
 from datasets import Dataset
 
-from versatune_plugin.evaluation.executor import execute, require_protection
 from versatune_plugin.evaluation.files import Files
 from versatune_plugin.evaluation.reading import programs
 from versatune_plugin.evaluation.reading.text import answer
+from versatune_plugin.evaluation.sandbox.executor import execute, require_protection
 
 HUMANEVAL = ("openai/openai_humaneval", "7dce6050a7d6d172f3cc5c32aa97f52fa1a2e544")
 MBPP = ("google-research-datasets/mbpp", "4bb6404fdc6cacfda99d4ac4205087b89d32030c")

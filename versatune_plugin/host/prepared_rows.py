@@ -30,7 +30,8 @@ from axolotl.common.const import DEFAULT_DATASET_PREPARED_PATH
 from axolotl.utils.data.lock import LOCK_FILE_NAME
 from filelock import FileLock
 
-from versatune_plugin.artifacts import is_json, read_json, tokenizer_fingerprint, write_json
+from versatune_plugin.artifacts.fingerprint import tokenizer_fingerprint
+from versatune_plugin.artifacts.io import is_json, read_json, write_json
 from versatune_plugin.errors import VersaTuneError
 
 LOG = logging.getLogger("axolotl.versatune")

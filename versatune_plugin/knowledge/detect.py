@@ -16,12 +16,12 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from versatune_plugin import __version__
-from versatune_plugin.artifacts import check_writable
+from versatune_plugin.artifacts.io import check_writable
+from versatune_plugin.artifacts.journal import Journal
+from versatune_plugin.artifacts.knowledge import Knowledge, write_knowledge
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.knowledge.estimation import RESAMPLES, Estimate, estimate
-from versatune_plugin.knowledge.file import Knowledge, write_knowledge
 from versatune_plugin.knowledge.generation import BaseModelSampler, StartToken, TextSource, batch_seed
-from versatune_plugin.knowledge.journal import Journal
 from versatune_plugin.knowledge.judges import JUDGES, Judge, JudgeContext
 from versatune_plugin.knowledge.options import DetectionOptions
 
@@ -46,8 +46,8 @@ def detect(config_path: Path, options: DetectionOptions) -> Knowledge:
 
     Source: VersaTune, Algorithm 1 and equation 1.
     """
-    from versatune_plugin.config import section_of
-    from versatune_plugin.knowledge.base_model import BaseModel, load_configuration
+    from versatune_plugin.host.base_model import BaseModel, load_configuration
+    from versatune_plugin.host.configuration import section_of
 
     cfg = load_configuration(config_path)
     if cfg.versatune is None:

@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.knowledge.base_model import weights_identity
+from versatune_plugin.host.base_model import weights_identity
 
 if TYPE_CHECKING:
     from versatune_plugin.knowledge.judges import JudgeContext

@@ -15,11 +15,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from versatune_plugin.artifacts import read_json_lines, write_json
+from versatune_plugin.artifacts.io import read_json_lines, write_json
+from versatune_plugin.artifacts.record import RECORD_FILE, read_record
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.quickstart.configuration import configuration
 from versatune_plugin.quickstart.presets import PRESETS, Preset
-from versatune_plugin.reporting.record import RECORD_FILE, read_record
 
 MIXTURES = ("uniform", "versatune")
 FILES = {
@@ -123,11 +123,11 @@ def make_base_model(console: Console, out: Path, sizes: Preset, seed: int, rows:
 
 
 def _detect_and_refer(console: Console, sizes: Preset, seed: int, truth: Mapping[str, float]) -> dict[str, Any]:
+    from versatune_plugin.console.plots import plot_knowledge
     from versatune_plugin.knowledge.detect import detect
     from versatune_plugin.knowledge.options import DetectionOptions
     from versatune_plugin.quickstart.show import show_knowledge, total_variation
     from versatune_plugin.reference.measure import measure_references
-    from versatune_plugin.reporting.plots import plot_knowledge
 
     config = Path("versatune.yml")
     options = DetectionOptions(
@@ -186,8 +186,8 @@ def _fine_tune(console: Console, steps: int) -> None:
 
 
 def _compare(console: Console, figures: Mapping[str, Any], sizes: Preset) -> dict[str, Any]:
+    from versatune_plugin.console.plots import plot_weights
     from versatune_plugin.quickstart.show import heldout_losses, show_losses, show_weights
-    from versatune_plugin.reporting.plots import plot_weights
 
     records = {mixture: read_record(Path(mixture)) for mixture in MIXTURES}
     show_losses(console, records, figures["reference"], sizes.heldout)

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from versatune_plugin.knowledge.file import Knowledge
+from versatune_plugin.artifacts.knowledge import Knowledge
 from versatune_plugin.quickstart.corpus.build import DomainCorpus
 
 Shares = Mapping[str, float]

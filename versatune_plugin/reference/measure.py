@@ -14,14 +14,16 @@ from rich.console import Console
 from safetensors import SafetensorError
 
 from versatune_plugin import __version__
-from versatune_plugin.artifacts import check_writable, free_space, read_json, tokenizer_fingerprint, write_json
-from versatune_plugin.config import section_of
-from versatune_plugin.domains import DomainTable
+from versatune_plugin.artifacts.fingerprint import tokenizer_fingerprint
+from versatune_plugin.artifacts.io import check_writable, free_space, read_json, write_json
+from versatune_plugin.artifacts.record import read_record
+from versatune_plugin.artifacts.reference import KIND, SCHEMA
+from versatune_plugin.data.domains import DomainTable
+from versatune_plugin.data.heldout import heldout_digest, same_rows
+from versatune_plugin.data.loading import load_rows
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.knowledge.base_model import weights_identity
-from versatune_plugin.loading import load_rows
-from versatune_plugin.reference.file import KIND, SCHEMA, heldout_digest, same_rows
-from versatune_plugin.reporting.record import read_record
+from versatune_plugin.host.base_model import weights_identity
+from versatune_plugin.host.configuration import section_of
 
 PART_KIND = "versatune.reference_part"
 PARTS_KIND = "versatune.reference_parts"
@@ -45,7 +47,7 @@ def measure_references(
         out: the file; by default what ``versatune.reference`` names, or ``reference.json``.
 
     Returns:
-        What was written; `versatune_plugin.reference.file.REQUIRED` names the keys that a run reads.
+        What was written; `versatune_plugin.artifacts.reference.REQUIRED` names the keys that a run reads.
 
     Raises:
         VersaTuneError: the configuration, the data, an unfinished file of another configuration, or another process
@@ -56,8 +58,8 @@ def measure_references(
     from axolotl.cli.config import load_cfg
     from axolotl.loaders import load_tokenizer
 
-    from versatune_plugin.host.reference_run import forget_plugins, loss_settings
-    from versatune_plugin.training.outline import outline_run
+    from versatune_plugin.reference.run import forget_plugins, loss_settings
+    from versatune_plugin.training.run_plan import outline_run
 
     raw = yaml.safe_load(config_path.read_text(encoding="utf-8"))
     cfg = load_cfg(str(config_path))
@@ -165,7 +167,7 @@ def _fine_tune(settings: Mapping[str, Any], table: DomainTable, tokenizer: Any, 
     from axolotl.cli.train import do_train
     from axolotl.loaders import load_tokenizer
 
-    from versatune_plugin.host.reference_run import load_alone
+    from versatune_plugin.reference.run import load_alone
 
     (name,) = table.names
     cfg, plugin = load_alone(settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from versatune_plugin.mixture.weights import Vector
+from versatune_plugin.mixtures.weights import Vector
 
 # In place of a rate of zero: due after every domain that has a weight.
 _LEAST_RATE = 1e-300

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from versatune_plugin.mixture.schedule import Schedule
-from versatune_plugin.mixture.weights import Vector
-from versatune_plugin.permutation import stream
+from versatune_plugin.data.permutation import stream
+from versatune_plugin.mixtures.weight_schedule import Schedule
+from versatune_plugin.mixtures.weights import Vector
 from versatune_plugin.sampling.order import Order
 
 

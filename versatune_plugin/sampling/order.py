@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from versatune_plugin.permutation import Permutation
+from versatune_plugin.data.permutation import Permutation
 
 # Rows of a domain's order computed at a time.
 BLOCK = 4096

@@ -6,7 +6,7 @@ from typing import Any
 
 from datasets import Dataset
 
-from versatune_plugin.domains import IGNORED_LABEL
+from versatune_plugin.data.domains import IGNORED_LABEL
 
 
 class PackedRows:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from versatune_plugin.config import Section
-from versatune_plugin.domains import DomainTable
+from versatune_plugin.data.domains import DomainTable
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.mixture.schedule import Schedule
+from versatune_plugin.host.configuration import Section
+from versatune_plugin.mixtures.weight_schedule import Schedule
 from versatune_plugin.sampling.batch_plan import BatchPlan
-from versatune_plugin.sampling.loader import GlobalBatchSampler
-from versatune_plugin.sampling.packing import PackedPlan
-from versatune_plugin.sampling.plan import Plan
-from versatune_plugin.sampling.tokens import TokenPlan
-from versatune_plugin.training.outline import Outline
+from versatune_plugin.sampling.bins import PackedPlan
+from versatune_plugin.sampling.row_plan import Plan
+from versatune_plugin.sampling.sampler import GlobalBatchSampler
+from versatune_plugin.sampling.token_plan import TokenPlan
+from versatune_plugin.training.run_plan import Outline
 
 
 def make_sampler(

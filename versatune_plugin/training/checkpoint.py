@@ -9,7 +9,7 @@ from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
-from versatune_plugin.artifacts import check_writable, free_space, is_json
+from versatune_plugin.artifacts.io import check_writable, free_space, is_json
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.training.digests import damage
 

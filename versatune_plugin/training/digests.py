@@ -15,7 +15,7 @@ from pathlib import Path
 
 import xxhash
 
-from versatune_plugin.artifacts import read_json, write_json
+from versatune_plugin.artifacts.io import read_json, write_json
 from versatune_plugin.errors import VersaTuneError
 
 LOG = logging.getLogger("axolotl.versatune")

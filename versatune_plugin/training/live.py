@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from versatune_plugin.config import Section
-from versatune_plugin.domains import DomainTable
+from versatune_plugin.data.domains import DomainTable
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.mixture.contract import BatchLoss, Signal
-from versatune_plugin.mixture.schedule import Schedule
-from versatune_plugin.mixture.weights import Vector
-from versatune_plugin.sampling.loader import GlobalBatchSampler
-from versatune_plugin.training.account import Account, by_domain, json_number
+from versatune_plugin.host.configuration import Section
+from versatune_plugin.mixtures.base import BatchLoss, Signal
+from versatune_plugin.mixtures.weight_schedule import Schedule
+from versatune_plugin.mixtures.weights import Vector
+from versatune_plugin.sampling.sampler import GlobalBatchSampler
 from versatune_plugin.training.batches import make_sampler
-from versatune_plugin.training.losses import DomainLosses, HeldoutLosses
-from versatune_plugin.training.outline import Outline, make_policy, within_bounds
+from versatune_plugin.training.heldout_eval import DomainLosses, HeldoutLosses
 from versatune_plugin.training.probes import difficulty
+from versatune_plugin.training.run_logger import Account, by_domain, json_number
+from versatune_plugin.training.run_plan import Outline, make_policy, within_bounds
 from versatune_plugin.training.state import RunState, changed_settings, read_state, refused, write_state
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from versatune_plugin.config import Section
-from versatune_plugin.domains import Domain, DomainTable
-from versatune_plugin.mixture.registry import POLICIES
-from versatune_plugin.mixture.weights import Vector
-from versatune_plugin.training.outline import Outline
+from versatune_plugin.data.domains import Domain, DomainTable
+from versatune_plugin.host.configuration import Section
+from versatune_plugin.mixtures.registry import POLICIES
+from versatune_plugin.mixtures.weights import Vector
+from versatune_plugin.training.run_plan import Outline
 
 WIDTH = 140
 # A domain whose part of a batch is under this part of its weight is as good as absent.

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from versatune_plugin.domains import IGNORED_LABEL, DomainTable
-from versatune_plugin.mixture.weights import Vector
+from versatune_plugin.data.domains import IGNORED_LABEL, DomainTable
+from versatune_plugin.mixtures.weights import Vector
 
 if TYPE_CHECKING:
     from versatune_plugin.training.trainer import VersaTuneTrainer

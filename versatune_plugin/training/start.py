@@ -8,18 +8,18 @@ from typing import Any
 from axolotl.loaders import load_tokenizer
 from axolotl.utils.distributed import is_main_process
 
-from versatune_plugin.config import HEADING, Section, section_of
-from versatune_plugin.domains import DomainTable
+from versatune_plugin.data.domains import DomainTable
 from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.host.base_model import weights_identity
+from versatune_plugin.host.configuration import HEADING, Section, section_of
 from versatune_plugin.host.conflicts import check_other_plugins
 from versatune_plugin.host.other_plugins import settings_of_plugins
 from versatune_plugin.host.run_settings import settings_of_the_run
-from versatune_plugin.knowledge.base_model import weights_identity
-from versatune_plugin.reference.file import read_reference_losses
 from versatune_plugin.training.checkpoint import saving_warnings
 from versatune_plugin.training.live import LiveMixture
-from versatune_plugin.training.outline import outline_run, planned_weights, read_prior
 from versatune_plugin.training.overview import show_outline
+from versatune_plugin.training.reference_losses import read_reference_losses
+from versatune_plugin.training.run_plan import outline_run, planned_weights, read_prior
 
 
 def start_run(cfg: Any, section: Section, given: DomainTable | None = None) -> LiveMixture:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from versatune_plugin.artifacts import read_json, write_json
+from versatune_plugin.artifacts.io import read_json, write_json
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.training.checkpoint import STATE_FILE, STATE_KIND, STATE_SCHEMA, TRAINER_STATE, check_resumable
 from versatune_plugin.training.digests import DIGESTS_FILE

@@ -18,11 +18,11 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from versatune_plugin.domains import IGNORED_LABEL
+from versatune_plugin.data.domains import IGNORED_LABEL
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.host.interrupt import end_on_interrupt
-from versatune_plugin.sampling.ahead import CollatedAhead
 from versatune_plugin.sampling.packed_rows import PackedRows
+from versatune_plugin.sampling.prefetch import CollatedAhead
 from versatune_plugin.training.checkpoint import (
     complete,
     last_complete,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.feature_extraction.text import HashingVectorizer
 
-from versatune_plugin.artifacts import write_json_lines
+from versatune_plugin.artifacts.io import write_json_lines
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.quickstart.corpus.fact import Fact
 

@@ -6,7 +6,7 @@ import json
 import random
 from pathlib import Path
 
-from versatune_plugin.artifacts import read_json_lines
+from versatune_plugin.artifacts.io import read_json_lines
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.quickstart.corpus.build import DOMAINS, DomainCorpus, Sizes
 

@@ -1,0 +1,77 @@
+"""The rooms of the package, and which may import which: arrows point one way."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "versatune_plugin"
+# Room -> the rooms that it may import. `errors` and the version in `__init__` are everybody's.
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "artifacts": set(),
+    "mixtures": {"artifacts"},
+    "host": {"artifacts", "mixtures"},
+    "data": {"host"},
+    "sampling": {"mixtures", "data"},
+    "training": {"artifacts", "mixtures", "host", "data", "sampling"},
+    "plugin": {"artifacts", "host", "data", "training"},
+    "knowledge": {"artifacts", "host"},
+    # Its runs are runs with the plugin, as a user would start them.
+    "reference": {"artifacts", "host", "data", "training", "plugin"},
+    "evaluation": set(),
+    "console": {"artifacts", "mixtures", "evaluation"},
+    "quickstart": {"artifacts", "knowledge", "reference", "console"},
+    "cli": {"artifacts", "knowledge", "reference", "training", "evaluation", "console", "quickstart"},
+}
+EVERYBODYS = {"errors", "__init__"}
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and room of what a file imports of the package, inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            # `from versatune_plugin import x` may name a room.
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            package, _, rest = name.partition(".")
+            if package == PACKAGE.name:
+                first = rest.split(".")[0]
+                there = (PACKAGE / first).is_dir() or (PACKAGE / f"{first}.py").exists()
+                yield node.lineno, first if there else "__init__"
+
+
+FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_arrow_runs_back(path: Path) -> None:
+    own = room(path)
+    allowed = MAY_IMPORT[own] | EVERYBODYS | {own}
+    wrong = [f"line {line}: {other}" for line, other in imports(path) if other not in allowed]
+    assert wrong == [], f"{own} may import {', '.join(sorted(MAY_IMPORT[own])) or 'no other room'} (docs/design.md)"
+
+
+def test_the_rule_itself_has_no_circle() -> None:
+    order: list[str] = []
+    while len(order) < len(MAY_IMPORT):
+        ready = [name for name, others in MAY_IMPORT.items() if name not in order and others <= set(order)]
+        assert ready, f"a circle among {sorted(set(MAY_IMPORT) - set(order))}"
+        order += ready
+    assert {room(path) for path in FILES} == set(MAY_IMPORT)
+
+
+def test_an_import_inside_a_function_is_an_arrow_too(tmp_path: Path) -> None:
+    file = tmp_path / "file.py"
+    file.write_text("def f():\n    from versatune_plugin import training\n    import versatune_plugin.data.domains\n")
+    assert list(imports(file)) == [(2, "training"), (3, "data")]

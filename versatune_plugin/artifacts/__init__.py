@@ -1,0 +1,1 @@
+"""Files that runs leave and read: knowledge, reference losses, journals, records."""

@@ -1,0 +1,34 @@
+"""The file of reference losses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from versatune_plugin.artifacts.io import read_json
+from versatune_plugin.errors import VersaTuneError
+
+KIND = "versatune.reference"
+SCHEMA = 1
+REQUIRED = ("nats_per_token", "tokenizer", "heldout", "heldout_digests", "seed")
+
+
+def heldout_of(path: Path) -> int:
+    """The held-out rows of a domain that the losses in a reference file were measured on."""
+    return int(read_reference(path)["heldout"])
+
+
+def read_reference(path: Path) -> dict[str, Any]:
+    """What a reference file holds.
+
+    Raises:
+        VersaTuneError: it is missing, damaged, of another kind, or lacks something.
+    """
+    payload = read_json(path, KIND, SCHEMA)
+    lacking = [key for key in REQUIRED if key not in payload]
+    if lacking:
+        raise VersaTuneError(
+            f"{path}: lacks {', '.join(lacking)}; make it anew with `axolotl versatune reference CONFIG`, or write the "
+            "losses into the YAML: `reference: {domain: nats per token, ...}`"
+        )
+    return payload

@@ -1,0 +1,1 @@
+"""Tables and pictures: all that is printed and drawn."""

@@ -1,0 +1,42 @@
+"""The knowledge distribution as a table on the terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from versatune_plugin.artifacts.knowledge import Knowledge
+
+
+def show_knowledge(knowledge: Knowledge, console: Console | None = None) -> None:
+    """Print each domain's share with its interval, how far the iterations differ, and how good the judge is.
+
+    Args:
+        knowledge: as `detect` returns it.
+        console: where to print; by default the standard output.
+    """
+    console = console or Console(highlight=False, markup=False)
+    made_by = knowledge.made_by
+    start = made_by["start_token"]
+    table = Table(
+        title=f"Knowledge of {made_by['base_model']}: {knowledge.texts:,} texts from {start['role'].upper()} "
+        f"{start['token']!r}, {len(knowledge.iterations)} iterations",
+        title_justify="left",
+    )
+    for column in ("domain", "share", "95 % interval", "spread"):
+        table.add_column(column, justify="left" if column == "domain" else "right")
+    for name, share in sorted(knowledge.probabilities.items(), key=lambda item: (-item[1], item[0])):
+        low, high = knowledge.interval95[name]
+        table.add_row(name, f"{share:.2%}", f"{low:.2%} - {high:.2%}", f"{made_by['spread'][name]:.2%}")
+    console.print(table)
+    judge = made_by["judge"]
+    quality = ""
+    if "accuracy" in judge:
+        quality = f", accuracy {judge['accuracy']:.1%} on rows it was not trained on"
+    if "accuracy_unlike" in judge:
+        quality += f", {judge['accuracy_unlike']:.1%} on rows unlike any that it was trained on"
+    console.print(f"judge: {judge['name']}{quality}")
+    for warning in judge.get("warnings", ()):
+        console.print(f"warning: {warning}", style="yellow", markup=False)
+    console.print(f"without a usable judgement: {knowledge.unparsed} texts, {made_by['blank']} of them blank")
+    console.print(f"written to {knowledge.path}; beside it {made_by['texts_file']} and {made_by['judgements_file']}")

@@ -1,0 +1,1 @@
+"""Whose rows are whose, which of them are held out, and in what order they come."""

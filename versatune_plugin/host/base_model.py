@@ -1,0 +1,124 @@
+"""The base model of an Axolotl configuration, loaded by Axolotl itself, without the adapter that is to be trained."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from versatune_plugin.artifacts.fingerprint import tokenizer_fingerprint
+from versatune_plugin.errors import VersaTuneError
+
+if TYPE_CHECKING:
+    from axolotl.utils.dict import DictDefault
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+_WEIGHT_FILES = ("*.safetensors", "*.bin", "*.gguf", "config.json")
+_OF_TRAINING = ("lora_model_dir", "special_tokens", "tokens", "added_tokens_overrides", "chat_template")
+_SAMPLES_PER_FILE = 64
+_SAMPLE_BYTES = 4096
+
+
+def load_configuration(path: Path) -> DictDefault:
+    """The validated configuration for work in this one process: sharding over processes is left out.
+
+    Raises:
+        VersaTuneError: several processes were started.
+    """
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if processes > 1:
+        raise VersaTuneError(
+            f"detection runs in one process, but {processes} were started (WORLD_SIZE): call `axolotl versatune "
+            "detect` without torchrun or accelerate launch; `device_map: auto` spreads a large model over GPUs"
+        )
+    from axolotl.cli.config import load_cfg
+
+    return load_cfg(str(path), deepspeed=None, fsdp=None, fsdp_config=None)
+
+
+class BaseModel:
+    """The configuration's base model with its own tokenizer.
+
+    Detection asks what the base model knows, so nothing that training adds is there: no adapter, no new tokens, no
+    other end-of-text token. Special tokens of the configuration count only where the model's own tokenizer has none
+    and the token is in its vocabulary.
+    """
+
+    def __init__(self, cfg: DictDefault) -> None:
+        from axolotl.loaders import load_tokenizer
+
+        bare = copy.deepcopy(cfg)
+        kernels = [name for name in bare if name.startswith("lora_") and name.endswith("_kernel")]
+        for name in (*kernels, *_OF_TRAINING):
+            bare[name] = None
+        self._cfg = bare
+        self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(bare)
+        vocabulary = self.tokenizer.get_vocab()
+        for role in ("bos_token", "eos_token"):
+            token = (cfg.special_tokens or {}).get(role)
+            if getattr(self.tokenizer, role) is None and token in vocabulary:
+                setattr(self.tokenizer, role, token)
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the model's texts, as plain JSON."""
+        return {
+            "base_model": self._cfg.base_model,
+            "weights": weights_identity(self._cfg.base_model, self._cfg.revision_of_model),
+            "dtype": str(self._cfg.torch_dtype).removeprefix("torch."),
+            "quantization": _quantization(self._cfg),
+            "tokenizer": tokenizer_fingerprint(self.tokenizer),
+        }
+
+    def load(self, seed: int) -> PreTrainedModel:
+        """Load the weights. Torch's global random state is seeded, for models that draw what a checkpoint lacks."""
+        import torch
+        from axolotl.loaders import ModelLoader
+
+        torch.manual_seed(seed)
+        # As a "reference model" Axolotl loads and quantizes as for training, but leaves the adapter out.
+        model, _ = ModelLoader(self._cfg, self.tokenizer, inference=True, reference_model=True).load()
+        if _quantization(self._cfg) is None:
+            # Axolotl keeps embeddings in float32 for training under autocast; sampling runs without autocast.
+            model = model.to(dtype=self._cfg.torch_dtype)
+            if getattr(model, "hf_device_map", None) is None:
+                model = model.to(self._cfg.device)
+        return model
+
+
+def weights_identity(name: str, revision: str | None = None) -> str:
+    """What tells two versions of a model's weights apart: a hub commit, or a hash of samples of a local folder's files.
+
+    The hash takes the names, the sizes and 64 evenly spaced pieces of 4 KiB of ``config.json`` and of every file of
+    weights: any training changes it, and it costs milliseconds where a whole hash of a large model costs minutes.
+
+    Raises:
+        VersaTuneError: there is no such model.
+    """
+    folder = Path(name)
+    if not folder.is_dir():
+        from huggingface_hub import hf_hub_download
+
+        try:
+            return Path(hf_hub_download(name, "config.json", revision=revision)).parent.name
+        except (OSError, ValueError) as error:
+            raise VersaTuneError(
+                f"{name}: neither a folder nor a model that the hub or its cache has ({error})"
+            ) from error
+    digest = hashlib.sha256()
+    for path in sorted({path for pattern in _WEIGHT_FILES for path in folder.glob(pattern)}):
+        size = path.stat().st_size
+        digest.update(f"{path.name}\t{size}\n".encode())
+        with path.open("rb") as file:
+            for sample in range(_SAMPLES_PER_FILE):
+                file.seek(max(size - _SAMPLE_BYTES, 0) * sample // (_SAMPLES_PER_FILE - 1))
+                digest.update(file.read(_SAMPLE_BYTES))
+    return digest.hexdigest()[:16]
+
+
+def _quantization(cfg: DictDefault) -> str | None:
+    for name in ("load_in_4bit", "load_in_8bit", "gptq"):
+        if cfg[name]:
+            return name
+    return None

@@ -1,0 +1,199 @@
+"""The plan where weights are shares of supervised tokens: it knows the tokens of every row, and every domain's debt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from versatune_plugin.data.domains import RowTokens
+from versatune_plugin.data.permutation import stream
+from versatune_plugin.mixtures.weight_schedule import Schedule
+from versatune_plugin.mixtures.weights import Vector
+from versatune_plugin.sampling.batch_plan import BatchPlan, PlannedStep, Pool
+
+# How much of a batch is looked at beyond it, as a factor of its expected size and in rows of each domain.
+REACH, LEAST_ROWS = 2.0, 32
+
+
+@dataclass(frozen=True)
+class DueRows:
+    """Rows of all domains in the order in which they fall due; every attribute has the shape (n,).
+
+    Attributes:
+        domains: index of the domain.
+        positions: in the endless order of the domain's pool.
+        rows: number among the training rows of the domain.
+        lengths: all tokens.
+        supervised: supervised tokens.
+        due: how many supervised tokens the batch holds when the row falls due.
+    """
+
+    domains: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    supervised: NDArray[np.int64]
+    due: Vector
+
+    def pick(self, which: Any) -> Self:
+        """Those of an index array, in its order."""
+        return type(self)(*(getattr(self, one.name)[which] for one in fields(self)))
+
+
+class TokenPlan(BatchPlan):
+    """Plans global batches of ``batch_size`` rows whose supervised tokens follow the weights.
+
+    A domain of weight w is owed w of all supervised tokens, and its next row falls due when half of the row's tokens
+    are owed. A batch takes the rows that fall due first; what a domain had too much or too little of is carried on, so
+    its debt stays about a row at all times, however the lengths are spread.
+
+    Args:
+        domains: the k names.
+        tokens: of the training rows of each domain.
+        schedule, batch_size, seed, pools: as for `BatchPlan`.
+
+    Attributes:
+        ahead: of each domain, the positions beyond the cursor that were taken already.
+    """
+
+    def __init__(
+        self,
+        domains: Sequence[str],
+        tokens: Sequence[RowTokens],
+        schedule: Schedule,
+        batch_size: int,
+        seed: int,
+        pools: Sequence[Pool] | None = None,
+    ) -> None:
+        self.tokens = tuple(tokens)
+        self._mean_supervised = [float(one.supervised.mean()) for one in tokens]
+        # How much of a batch a supervised token takes, on average, where it is one of this domain.
+        self._room_of_a_token = [
+            float(self.room(one.lengths).mean()) / mean for one, mean in zip(tokens, self._mean_supervised, strict=True)
+        ]
+        self.ahead: list[set[int]]
+        self._previewed: tuple[Vector, PlannedStep, DueRows] | None
+        super().__init__(domains, [len(one.lengths) for one in tokens], schedule, batch_size, seed, pools)
+
+    @property
+    def drawn_of_pool(self) -> NDArray[np.int64]:
+        """Rows of each domain since the pool began, shape (k,)."""
+        return self.cursor + np.array([len(positions) for positions in self.ahead], dtype=np.int64)
+
+    def preview(self) -> PlannedStep:
+        """The batch that `advance` gives if the weights are still the same then; the plan stays where it is."""
+        weights = self._weights()
+        if self._previewed is None or (self._previewed[0] != weights).any():
+            self._previewed = weights, *self._batch(*self._due(weights))
+        return self._previewed[1]
+
+    def state_dict(self) -> dict[str, Any]:
+        """That of `BatchPlan`, and the positions taken beyond the cursor."""
+        ahead = {name: sorted(positions) for name, positions in zip(self.domains, self.ahead, strict=True)}
+        return super().state_dict() | {"ahead": ahead}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue where `state_dict` was taken."""
+        super().load_state_dict(state)
+        ahead = state["ahead"] or {name: [] for name in self.domains}
+        self.ahead = [set(ahead[name]) for name in self.domains]
+
+    @property
+    def room_of_a_batch(self) -> float:
+        """Supervised tokens of the richest rows that a batch could hold."""
+        most = max(float((one.supervised / self.room(one.lengths)).max()) for one in self.tokens)
+        return most * self.capacity
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Tokens."""
+        return True
+
+    def _settle(self, planned: PlannedStep) -> None:
+        assert self._previewed is not None
+        weights, _, taken = self._previewed
+        self._previewed = None
+        if not self.pool.single:
+            tokens = np.bincount(taken.domains, weights=taken.supervised, minlength=len(self.domains))
+            self.credit = self.credit + weights * tokens.sum() - tokens
+        for index in np.flatnonzero(planned.counts).tolist():
+            self._take(index, taken.positions[taken.domains == index].tolist())
+
+    @property
+    def capacity(self) -> int:
+        """What a batch holds, in the unit of `room`."""
+        return self.batch_size
+
+    def room(self, lengths: NDArray[np.integer]) -> NDArray[np.integer]:
+        """What rows of so many tokens take of the capacity."""
+        return np.ones_like(lengths)
+
+    def _batch(self, due: DueRows, first: int) -> tuple[PlannedStep, DueRows]:
+        """The batch, and its rows as they were due: the ``first`` ones."""
+        taken = due.pick(slice(first))
+        # Micro-batches are slices of the batch, so its order must not be that of the domains.
+        order = stream(self.seed, "batch", self._step_of_pool).permutation(first)
+        counts = np.bincount(taken.domains, minlength=len(self.domains))
+        return PlannedStep(self.step, counts, taken.domains[order], taken.rows[order]), taken
+
+    def _weights(self) -> Vector:
+        weights = self.schedule.weights_at(self.step)
+        if not self.pool.single:
+            return weights
+        alone = np.zeros_like(weights)
+        alone[self._alone(weights)] = 1.0
+        return alone
+
+    def _due(self, weights: Vector) -> tuple[DueRows, int]:
+        """More rows than the batch holds, in the order in which they fall due, and how many of the first it holds."""
+        inside = np.flatnonzero(weights)
+        horizon = REACH * self.capacity / sum(weights[index] * self._room_of_a_token[index] for index in inside)
+        while True:
+            windows = [self._window(index, weights[index], horizon) for index in inside.tolist()]
+            due = DueRows(
+                *(np.concatenate([getattr(window, one.name) for window in windows]) for one in fields(DueRows))
+            )
+            due = due.pick(np.lexsort((due.positions, due.domains, due.due)))
+            first = int(np.searchsorted(np.cumsum(self.room(due.lengths)), self.capacity, side="right"))
+            # Every window must reach beyond the batch, or a row that is due might be missing from it.
+            if first < len(due.due) and all(window.due[-1] >= due.due[first] for window in windows):
+                return due, first
+            horizon *= 2
+
+    def _window(self, index: int, weight: float, horizon: float) -> DueRows:
+        """The next rows of one domain, so many that they should fall due beyond ``horizon`` supervised tokens."""
+        expected = (self.credit[index] + weight * horizon) / self._mean_supervised[index]
+        count = int(max(expected, 0)) + LEAST_ROWS + len(self.ahead[index])
+        start = int(self.cursor[index])
+        positions = np.arange(start, start + count)
+        rows = self._orders[index].take(start, count)
+        if self.ahead[index]:
+            free = ~np.isin(positions, list(self.ahead[index]))
+            positions, rows = positions[free], rows[free]
+        tokens = self.tokens[index]
+        supervised = tokens.supervised[rows].astype(np.int64)
+        before = np.cumsum(supervised) - supervised
+        return DueRows(
+            np.full(len(rows), index),
+            positions,
+            rows,
+            tokens.lengths[rows].astype(np.int64),
+            supervised,
+            (before + supervised / 2 - self.credit[index]) / weight,
+        )
+
+    def _take(self, index: int, positions: list[int]) -> None:
+        ahead = self.ahead[index]
+        ahead.update(positions)
+        while int(self.cursor[index]) in ahead:
+            ahead.remove(int(self.cursor[index]))
+            self.cursor[index] += 1
+
+    def _enter(self, pool: Pool) -> None:
+        super()._enter(pool)
+        self.ahead = [set() for _ in self.domains]
+        self._previewed = None
