@@ -154,3 +154,21 @@ def test_mixtures_lists_every_mixture_with_its_options() -> None:
     unknown = runner.invoke(versatune, ["mixtures", "skils"])
     assert unknown.exit_code == 1
     assert "unknown mixture 'skils'" in unknown.output
+
+
+@pytest.mark.parametrize("command", ["detect", "plan", "reference"])
+def test_a_configuration_without_versatune_is_refused_alike_by_every_command(
+    axolotl: Axolotl, tiny: Tiny, tmp_path: Path, command: str
+) -> None:
+    cfg = tiny.config(tmp_path / "out")
+    del cfg["plugins"]
+    for dataset in cfg["datasets"]:
+        del dataset["domain"]
+    path = written(cfg, tmp_path)
+    bare = axolotl.run("axolotl.cli.main", "versatune", command, path, cwd=tmp_path)
+    assert bare.status == 1
+    told = " ".join(bare.output.split())
+    assert f"{path} does not name VersaTune: add `plugins: [versatune]` and a section `versatune:`" in told
+    assert "Traceback" not in bare.output
+    # The host has made the folder of the run by then.
+    assert {file.name for file in tmp_path.rglob("*")} <= {"run.yml", "out"}

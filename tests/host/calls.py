@@ -28,7 +28,7 @@ CALLS: dict[str, tuple[tuple[tuple[object, ...], dict[str, object]], str]] = {
     "lm_eval.tasks:TaskManager.__init__": (given("self", include_path=ANY), "host/startup.py"),
     "axolotl.cli.config:load_cfg": (
         given("path", deepspeed=None, fsdp=None, fsdp_config=None),
-        "host/base_model.py, training/start.py, reference/measure.py",
+        "host/configuration.py, reference/run.py",
     ),
     "axolotl.common.datasets:load_datasets": (given(cfg=ANY), "data/domains.py"),
     "axolotl.common.datasets:TrainDatasetMeta": (given("train", "validation", "total_steps"), "plugin.py"),

@@ -6,8 +6,8 @@ import json
 import sys
 from pathlib import Path
 
-from versatune_plugin.host.base_model import BaseModel, load_configuration
-from versatune_plugin.host.configuration import section_of
+from versatune_plugin.host.base_model import BaseModel
+from versatune_plugin.host.configuration import load_run_config
 from versatune_plugin.knowledge import DetectionOptions
 from versatune_plugin.knowledge.judges import JUDGES, JudgeContext
 
@@ -15,8 +15,7 @@ from versatune_plugin.knowledge.judges import JUDGES, JudgeContext
 def main() -> None:
     texts = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     for path in map(Path, sys.argv[2:]):
-        cfg = load_configuration(path)
-        section = section_of(cfg)
+        cfg, section = load_run_config(path)
         options = DetectionOptions(max_new_tokens=120)
         judge = JUDGES["classifier"](
             JudgeContext(section.domains, options, cfg, section.dataset_domains, BaseModel(cfg).tokenizer)

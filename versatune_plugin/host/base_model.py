@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,23 +18,6 @@ _WEIGHT_FILES = ("*.safetensors", "*.bin", "*.gguf", "config.json")
 _OF_TRAINING = ("lora_model_dir", "special_tokens", "tokens", "added_tokens_overrides", "chat_template")
 _SAMPLES_PER_FILE = 64
 _SAMPLE_BYTES = 4096
-
-
-def load_configuration(path: Path) -> DictDefault:
-    """The validated configuration for work in this one process: sharding over processes is left out.
-
-    Raises:
-        VersaTuneError: several processes were started.
-    """
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    if processes > 1:
-        raise VersaTuneError(
-            f"detection runs in one process, but {processes} were started (WORLD_SIZE): call `axolotl versatune "
-            "detect` without torchrun or accelerate launch; `device_map: auto` spreads a large model over GPUs"
-        )
-    from axolotl.cli.config import load_cfg
-
-    return load_cfg(str(path), deepspeed=None, fsdp=None, fsdp_config=None)
 
 
 class BaseModel:

@@ -147,6 +147,24 @@ def section_of(cfg: Mapping[str, Any]) -> Section:
     return Section.model_validate(_plain(cfg["versatune"]))
 
 
+def load_run_config(path: Path, **overrides: Any) -> tuple[Any, Section]:
+    """Axolotl's validated configuration in a YAML, and its section ``versatune:``; the one entrance of all commands.
+
+    Args:
+        path: the YAML.
+        overrides: of its keys.
+
+    Raises:
+        VersaTuneError: the configuration does not name VersaTune, or its section cannot be used.
+    """
+    from axolotl.cli.config import load_cfg
+
+    cfg = load_cfg(str(path), **overrides)
+    if cfg.versatune is None:
+        raise VersaTuneError(f"{path} does not name VersaTune: add `plugins: [versatune]` and a section `versatune:`")
+    return cfg, section_of(cfg)
+
+
 def _take_labels(cfg: MutableMapping[str, Any], moved: list[str] | None, problems: list[str]) -> list[str]:
     entries = cfg.get("datasets") or []
     if not entries:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
@@ -46,15 +47,12 @@ def detect(config_path: Path, options: DetectionOptions) -> Knowledge:
 
     Source: VersaTune, Algorithm 1 and equation 1.
     """
-    from versatune_plugin.host.base_model import BaseModel, load_configuration
-    from versatune_plugin.host.configuration import section_of
+    from versatune_plugin.host.base_model import BaseModel
+    from versatune_plugin.host.configuration import load_run_config
 
-    cfg = load_configuration(config_path)
-    if cfg.versatune is None:
-        raise VersaTuneError(
-            f"{config_path} does not name VersaTune: add `plugins: [versatune]` and a section `versatune:`"
-        )
-    section = section_of(cfg)
+    _one_process()
+    # Sharding over processes is left out: this is work for one.
+    cfg, section = load_run_config(config_path, deepspeed=None, fsdp=None, fsdp_config=None)
     named = section.knowledge if isinstance(section.knowledge, Path) else DEFAULT_OUT
     options = replace(options, out=options.out or named)
     check_writable(options.out or named)
@@ -74,6 +72,15 @@ def detect(config_path: Path, options: DetectionOptions) -> Knowledge:
         return BaseModelSampler(model, base.tokenizer, options.max_new_tokens, options.temperature)
 
     return run_detection(section.domains, options, origin, source, judge, options.command(config_path))
+
+
+def _one_process() -> None:
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if processes > 1:
+        raise VersaTuneError(
+            f"detection runs in one process, but {processes} were started (WORLD_SIZE): call `axolotl versatune "
+            "detect` without torchrun or accelerate launch; `device_map: auto` spreads a large model over GPUs"
+        )
 
 
 def run_detection(

@@ -23,7 +23,7 @@ from versatune_plugin.data.heldout import heldout_digest, same_rows
 from versatune_plugin.data.loading import load_rows
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.host.base_model import weights_identity
-from versatune_plugin.host.configuration import section_of
+from versatune_plugin.host.configuration import load_run_config, section_of
 
 PART_KIND = "versatune.reference_part"
 PARTS_KIND = "versatune.reference_parts"
@@ -55,15 +55,13 @@ def measure_references(
 
     Source: VersaTune, section 3.1 "Mastery Ceiling"; held-out instead of training loss, see docs/reference.md.
     """
-    from axolotl.cli.config import load_cfg
     from axolotl.loaders import load_tokenizer
 
     from versatune_plugin.reference.run import forget_plugins, loss_settings
     from versatune_plugin.training.run_plan import outline_run
 
+    cfg, section = load_run_config(config_path)
     raw = yaml.safe_load(config_path.read_text(encoding="utf-8"))
-    cfg = load_cfg(str(config_path))
-    section = section_of(cfg)
     file = out or (section.reference if isinstance(section.reference, Path) else DEFAULT_OUT)
     check_writable(file)
     tokenizer = load_tokenizer(cfg)

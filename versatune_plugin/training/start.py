@@ -11,7 +11,7 @@ from axolotl.utils.distributed import is_main_process
 from versatune_plugin.data.domains import DomainTable
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.host.base_model import weights_identity
-from versatune_plugin.host.configuration import HEADING, Section, section_of
+from versatune_plugin.host.configuration import HEADING, Section, load_run_config
 from versatune_plugin.host.conflicts import check_other_plugins
 from versatune_plugin.host.other_plugins import settings_of_plugins
 from versatune_plugin.host.run_settings import settings_of_the_run
@@ -68,13 +68,7 @@ def plan_run(config_path: Path, processes: int | None) -> None:
     Raises:
         VersaTuneError: whatever would keep the run from starting.
     """
-    from axolotl.cli.config import load_cfg
-
-    cfg = load_cfg(str(config_path))
-    if cfg.versatune is None:
-        raise VersaTuneError(
-            f"{config_path} does not name VersaTune: add `plugins: [versatune]` and a section `versatune:`"
-        )
+    cfg, section = load_run_config(config_path)
     if processes is not None:
         cfg.world_size = processes
-    start_run(cfg, section_of(cfg))
+    start_run(cfg, section)
