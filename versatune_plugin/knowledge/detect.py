@@ -112,7 +112,12 @@ def run_detection(
             work = _Work(domains, options, out, origin, source, judge)
             found, ended = work.run()
             knowledge = _knowledge(domains, found)
-            made_by = {"command": command, **origin, "judge": judge.describe(), **work.facts(found, ended)}
+            made_by = {
+                "command": command,
+                **origin,
+                "judge": {"name": options.judge, **judge.describe()},
+                **work.facts(found, ended),
+            }
             knowledge = replace(knowledge, made_by=made_by, path=out)
             write_knowledge(out, knowledge)
     except Timeout as error:

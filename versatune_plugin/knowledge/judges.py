@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from versatune_plugin.extensions import extensions
+
 if TYPE_CHECKING:
     import numpy as np
     from axolotl.utils.dict import DictDefault
@@ -66,4 +68,7 @@ def _model(context: JudgeContext) -> Judge:
     return ModelJudge.from_context(context)
 
 
-JUDGES: Mapping[str, Callable[[JudgeContext], Judge]] = {"classifier": _classifier, "model": _model}
+GROUP = "versatune.judges"
+_OURS: Mapping[str, Callable[[JudgeContext], Judge]] = {"classifier": _classifier, "model": _model}
+# Others are functions of a `JudgeContext` that entry points of the group `GROUP` name.
+JUDGES: Mapping[str, Callable[[JudgeContext], Judge]] = {**_OURS, **extensions(GROUP, _OURS)}
