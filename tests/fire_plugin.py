@@ -99,7 +99,7 @@ def _watch_places() -> None:
 
 def _watch_replacing(kill: _Aim, limit: _Aim) -> None:
     """Files that are written under another name and renamed."""
-    from versatune_plugin import artifacts
+    from versatune_plugin.artifacts import io as artifacts
 
     write, rename = artifacts._replace, Path.replace
 
@@ -186,8 +186,8 @@ def _watch_model(model: Any, visit: Callable[..., Any]) -> None:
 
 def _watch_writing(visit: Callable[..., Any]) -> None:
     """What VersaTune writes, and when it measures."""
+    from versatune_plugin.artifacts import record
     from versatune_plugin.artifacts.journal import Journal
-    from versatune_plugin.reporting import record
     from versatune_plugin.training.heldout_eval import HeldoutLosses
 
     measure, append, journal = HeldoutLosses.measure, record.append_json_line, Journal.append

@@ -66,6 +66,9 @@ def row(gold: int | list[int], several: bool = False) -> dict[str, Any]:
         (row(1), "C", 0, 0),
         (row(1), "B and C", 0, 1),
         (row(1), "Because of that", 0, 1),
+        (row(1), "B)\n\nB)\n\nC)\n\nD)\n\nB)\n\nB)\n\nC)", 0, 1),
+        (row(1), "B\n\nB", 1, 0),
+        (row(1), "B\n\nA is wrong: it purrs.\nC is wrong, too.", 1, 0),
         # One of several right options is enough, as by log-likelihood; a list has to be all of them.
         (row([1, 2], several=True), "C", 1, 0),
         (row([1, 2], several=True), "BC", 1, 0),

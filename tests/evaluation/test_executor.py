@@ -23,7 +23,7 @@ import psutil
 import pytest
 
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.evaluation import executor
+from versatune_plugin.evaluation.sandbox import executor
 from versatune_plugin.evaluation.sandbox.executor import CONSENT, UNPROTECTED, Limits, Outcome, execute, prevented
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the executor needs Linux")

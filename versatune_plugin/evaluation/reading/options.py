@@ -163,8 +163,12 @@ def _first(text: str, begins: Begins) -> Said[str] | None:
     there, value = begins(text)
     if not there:
         return None
-    following = [begins(line) for line in lines(text)[1:2]]
-    return None if any(found and other != value for found, other in following) else Said(0, value)
+    following = [begins(line) for line in lines(text)[1:4]]
+    if any(found and other != value for found, other in following[:1]):
+        return None
+    # Nothing but letters, and not always the same: a loop.
+    loops = len(following) == 3 and all(found for found, _ in following)
+    return None if loops and any(other != value for _, other in following) else Said(0, value)
 
 
 def _last(text: str, begins: Begins) -> Said[str] | None:
