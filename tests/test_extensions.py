@@ -109,7 +109,7 @@ def test_a_mixture_and_a_judge_of_another_package_are_named_like_our_own(
     run(outside, tmp_path, "axolotl.cli.main", "versatune", "detect", "run.yml", "--judge", "coin", *few)
     knowledge = json.loads((tmp_path / "k.json").read_text())
     assert knowledge["probabilities"] == pytest.approx(dict.fromkeys(tiny.files, 1 / 3))
-    assert knowledge["made_by"]["judge"] == {"name": "coin", "judge": "coin"}
+    assert knowledge["judge"] == {"name": "coin", "judge": "coin"}
 
 
 def installed(folder: Path, name: str, entries: str) -> None:
