@@ -19,8 +19,9 @@ from torch.utils.data import SequentialSampler
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from versatune_plugin.data.domains import RowTokens
-from versatune_plugin.mixtures.weight_schedule import Schedule
-from versatune_plugin.sampling.bins import PackedPlan
+from versatune_plugin.mixtures.schedule import WeightSchedule
+from versatune_plugin.sampling.bins import Bins
+from versatune_plugin.sampling.token_plan import TokenPlan
 
 # Axolotl's defaults (axolotl.core.training_args_base).
 GROUP_SIZE, BIN_SIZE = 100_000, 200
@@ -67,8 +68,9 @@ def of_axolotl(tokens: list[RowTokens], bins: int, bin_tokens: int) -> tuple[flo
 
 def of_ours(tokens: list[RowTokens], weights: np.ndarray, bins: int, bin_tokens: int) -> tuple[float, float, float]:
     """Mean and least fill of one pass's worth of batches, and seconds a batch."""
-    plan = PackedPlan([str(n) for n in range(len(tokens))], tokens, Schedule(0, weights), bins, bin_tokens, SEED)
-    steps = max(sum(int(one.lengths.sum()) for one in tokens) // plan.capacity, 1)
+    names, container = [str(n) for n in range(len(tokens))], Bins(bins, bin_tokens)
+    plan = TokenPlan(names, tokens, WeightSchedule(0, weights), container, SEED)
+    steps = max(sum(int(one.lengths.sum()) for one in tokens) // container.capacity, 1)
     began = time.perf_counter()
     fills = [plan.advance().fill for _ in range(steps)]
     return float(np.mean(fills)), min(fills), (time.perf_counter() - began) / steps

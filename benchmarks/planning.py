@@ -89,12 +89,12 @@ class NotThisJob(Exception):
 
 def versatune(job: Job) -> Iterator[Any]:
     """Our plan: without replacement, any batch to be had at once from its state."""
-    from versatune_plugin.mixtures.weight_schedule import Schedule
-    from versatune_plugin.sampling.row_plan import Plan
+    from versatune_plugin.mixtures.schedule import WeightSchedule
+    from versatune_plugin.sampling.row_plan import RowPlan
 
     hand_over = job.read_or_name()
-    schedule = Schedule(0, job.weights(0))
-    plan = Plan(NAMES, [job.share] * len(NAMES), schedule, job.batch, 1)
+    schedule = WeightSchedule(0, job.weights(0))
+    plan = RowPlan(NAMES, [job.share] * len(NAMES), schedule, job.batch, 1)
     for stretch in count():
         schedule.append(plan.step, job.weights(stretch))
         for _ in range(job.every):

@@ -22,16 +22,16 @@ import torch
 from accelerate.data_loader import skip_first_batches
 from torch.utils.data import BatchSampler, DataLoader, Sampler, WeightedRandomSampler
 
-from versatune_plugin.mixtures.weight_schedule import Schedule
-from versatune_plugin.sampling.row_plan import Plan
+from versatune_plugin.mixtures.schedule import WeightSchedule
+from versatune_plugin.sampling.row_plan import RowPlan
 
 WEIGHTS = np.array([0.1, 0.2, 0.3, 0.1, 0.2, 0.1])
 SHARE, BATCH = 166_666, 128
 
 
-def plan() -> Plan:
+def plan() -> RowPlan:
     """Global batches of a million rows in six domains."""
-    return Plan("abcdef", [SHARE] * 6, Schedule(0, WEIGHTS), BATCH, 1)
+    return RowPlan("abcdef", [SHARE] * 6, WeightSchedule(0, WEIGHTS), BATCH, 1)
 
 
 class PlanSampler(Sampler[list[int]]):

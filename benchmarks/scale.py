@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 
 from versatune_plugin.data.domains import RowTokens
-from versatune_plugin.mixtures.weight_schedule import Schedule
+from versatune_plugin.mixtures.schedule import WeightSchedule
 from versatune_plugin.sampling.batch_plan import BatchPlan
-from versatune_plugin.sampling.bins import PackedPlan
-from versatune_plugin.sampling.row_plan import Plan
-from versatune_plugin.sampling.token_plan import TokenPlan
+from versatune_plugin.sampling.bins import Bins
+from versatune_plugin.sampling.row_plan import RowPlan
+from versatune_plugin.sampling.token_plan import Rows, TokenPlan
 
 LAST_STEP, BIN_TOKENS = 10**6, 4096
 
@@ -49,15 +49,15 @@ class Case:
         """The plan at step 0, its weights from 1 to 9 shares; rows have 30 to 4096 tokens, a geometric mean of 350."""
         weights = 1.0 + np.arange(self.domains) % 9
         names = [f"domain-{number}" for number in range(self.domains)]
-        size, schedule = self.rows // self.domains, Schedule(0, weights / weights.sum())
+        size, schedule = self.rows // self.domains, WeightSchedule(0, weights / weights.sum())
         if self.shares == "rows":
-            return Plan(names, [size] * self.domains, schedule, self.batch, 1)
+            return RowPlan(names, [size] * self.domains, schedule, self.batch, 1)
         draw = np.random.default_rng(1)
         lengths = [np.clip(draw.lognormal(np.log(350), 1, size), 30, BIN_TOKENS).astype(np.uint32) for _ in names]
         tokens = [RowTokens(one, one // 2) for one in lengths]
         if self.shares == "tokens":
-            return TokenPlan(names, tokens, schedule, self.batch, 1)
-        return PackedPlan(names, tokens, schedule, self.batch, BIN_TOKENS, 1)
+            return TokenPlan(names, tokens, schedule, Rows(self.batch), 1)
+        return TokenPlan(names, tokens, schedule, Bins(self.batch, BIN_TOKENS), 1)
 
     def state(self, plan: BatchPlan) -> dict[str, Any]:
         """A state at the last step: what a checkpoint holds there."""

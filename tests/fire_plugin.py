@@ -188,9 +188,9 @@ def _watch_writing(visit: Callable[..., Any]) -> None:
     """What VersaTune writes, and when it measures."""
     from versatune_plugin.artifacts import record
     from versatune_plugin.artifacts.journal import Journal
-    from versatune_plugin.training.heldout_eval import HeldoutLosses
+    from versatune_plugin.training.heldout_eval import HeldoutEvaluation
 
-    measure, append, journal = HeldoutLosses.measure, record.append_json_line, Journal.append
+    measure, append, journal = HeldoutEvaluation.measure, record.append_json_line, Journal.append
 
     def measured(self: Any, *args: Any, **kwargs: Any) -> Any:
         return visit("measure", lambda: measure(self, *args, **kwargs), lambda: None)
@@ -203,7 +203,7 @@ def _watch_writing(visit: Callable[..., Any]) -> None:
         before = self.path.stat().st_size
         return visit(self.path.name, lambda: journal(self, records), lambda: _cut(self.path, before))
 
-    HeldoutLosses.measure = measured  # type: ignore[method-assign]
+    HeldoutEvaluation.measure = measured  # type: ignore[method-assign]
     record.append_json_line = appended
     Journal.append = journaled  # type: ignore[method-assign]
 
@@ -214,8 +214,8 @@ def _cut(path: Path, kept: int = 0) -> None:
 
 
 def _watch_phases(file: Path) -> None:
-    from versatune_plugin.training.heldout_eval import HeldoutLosses
-    from versatune_plugin.training.live import LiveMixture
+    from versatune_plugin.training.heldout_eval import HeldoutEvaluation
+    from versatune_plugin.training.run import MixtureRun
     from versatune_plugin.training.trainer import VersaTuneTrainer
 
     def mark(owner: Any, name: str, during: str, after: str) -> None:
@@ -231,7 +231,7 @@ def _watch_phases(file: Path) -> None:
         setattr(owner, name, marked)
 
     file.write_text("starting")
-    mark(LiveMixture, "begin", "training", "training")
-    mark(HeldoutLosses, "measure", "update", "training")
+    mark(MixtureRun, "begin", "training", "training")
+    mark(HeldoutEvaluation, "measure", "update", "training")
     mark(VersaTuneTrainer, "_save_checkpoint", "save", "training")
-    mark(LiveMixture, "finish", "ending", "ending")
+    mark(MixtureRun, "finish", "ending", "ending")

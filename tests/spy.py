@@ -65,9 +65,9 @@ class SpyPlugin(BasePlugin):
             texts = trainer.processing_class.batch_decode(inputs["input_ids"], skip_special_tokens=True)
             # Under packing, a text holds several rows.
             questions = [question for text in texts for question in re.findall("### Instruction:\n(.*)", text)]
-            live, step = trainer.live, trainer.state.global_step
-            losses = None if live.previous_loss is None else live.previous_loss.tolist()
-            view = [live.schedule.weights_at(step).tolist(), losses, live.policy.state_dict()]
+            controller, step = trainer.mixture_run.controller, trainer.state.global_step
+            state = controller.state_dict()
+            view = [controller.weights_at(step).tolist(), state["previous_loss"], state["state"]]
             wrapped = trainer.model_wrapped
             engine = type(wrapped).__name__, wrapped.zero_optimization_stage() if trainer.is_deepspeed_enabled else None
             with file.open("a") as out:
@@ -125,10 +125,10 @@ def _kill_before(domain: str) -> None:
 
     attach = VersaTuneTrainer.attach
 
-    def killing(self: Any, live: Any) -> None:
-        if domain == "/".join(live.table.names):
+    def killing(self: Any, run: Any) -> None:
+        if domain == "/".join(run.prepared.table.names):
             os.kill(os.getpid(), signal.SIGKILL)
-        attach(self, live)
+        attach(self, run)
 
     VersaTuneTrainer.attach = killing  # type: ignore[method-assign]
 

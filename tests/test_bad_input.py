@@ -27,7 +27,7 @@ MOVING = {
 def refused(axolotl: Axolotl, cfg: dict[str, Any], *told: str) -> None:
     finished = axolotl.train(cfg)
     assert finished.status != 0, finished.output
-    assert "VersaTuneError" in finished.output
+    assert "versatune_plugin.errors." in finished.output
     for text in told:
         assert text in finished.output, finished.output
     out = Path(cfg["output_dir"])

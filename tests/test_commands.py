@@ -139,14 +139,14 @@ def test_mixtures_lists_every_mixture_with_its_options() -> None:
     from click.testing import CliRunner
 
     from versatune_plugin.cli import versatune
-    from versatune_plugin.mixtures.registry import POLICIES
+    from versatune_plugin.mixtures.registry import MIXTURES
 
     runner = CliRunner()
     listed = runner.invoke(versatune, ["mixtures"])
     assert listed.exit_code == 0
     paragraphs = {text.split()[0]: text for text in listed.output.split("\n\n") if text.strip()}
-    assert list(paragraphs) == list(POLICIES)
-    for name, policy in POLICIES.items():
+    assert list(paragraphs) == list(MIXTURES)
+    for name, policy in MIXTURES.items():
         for told in (policy.summary, policy.paper, "costs", "needs", *policy.Options.model_fields):
             assert told in paragraphs[name], name
     one = runner.invoke(versatune, ["mixtures", "skills"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from versatune_plugin.mixtures.registry import POLICIES
+from versatune_plugin.mixtures.registry import MIXTURES
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "example_yml").rglob("*.yml"))
 
@@ -16,7 +16,7 @@ def test_every_mixture_has_an_example() -> None:
     import yaml
 
     shown = {yaml.safe_load(path.read_text())["versatune"]["mixture"] for path in EXAMPLES}
-    assert shown == set(POLICIES)
+    assert shown == set(MIXTURES)
     assert {path.stem for path in EXAMPLES} >= {"versatune", "lora", "baseline", "expand", "mospec"}
 
 

@@ -132,11 +132,12 @@ def test_options_survive_the_way_through_axolotl() -> None:
     ]
     # A worker of Ray reads what the driver has read before.
     take_section(cfg)
-    assert section_of(cfg).policy_options == once.policy_options
+    assert section_of(cfg).mixture_options == once.mixture_options
 
 
 @pytest.mark.parametrize("ray", [{}, {"use_ray": True}])
 def test_nobody_but_the_plugin_says_which_domain_an_entry_has(ray: dict[str, Any]) -> None:
-    message = told({"mixture": "uniform", "dataset_domains": ["law", "code"]}, group_by_length=True, **ray)
-    assert "versatune.dataset_domains: the plugin sets this; remove it" in message
+    given = {"versatune_domains": ["law", "code"]}
+    message = told({"mixture": "uniform"}, group_by_length=True, **given, **ray)
+    assert "versatune_domains: the plugin sets this; remove it" in message
     assert ("group_by_length" in message) == (not ray)

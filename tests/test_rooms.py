@@ -19,12 +19,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": {"host"},
     "sampling": {"mixtures", "data"},
     "training": {"artifacts", "mixtures", "host", "data", "sampling"},
-    "plugin": {"artifacts", "host", "data", "training"},
+    "plugin": {"artifacts", "host", "data", "training", "console"},
     "knowledge": {"artifacts", "host"},
     # Its runs are runs with the plugin, as a user would start them.
     "reference": {"artifacts", "host", "data", "training", "plugin"},
     "evaluation": set(),
-    "console": {"artifacts", "mixtures", "evaluation"},
+    "console": {"artifacts", "mixtures", "host", "data", "training", "evaluation"},
     "quickstart": {"artifacts", "knowledge", "reference", "console"},
     "cli": {"artifacts", "knowledge", "reference", "training", "evaluation", "console", "quickstart"},
 }

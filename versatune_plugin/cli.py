@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from versatune_plugin import __version__
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import ConfigurationError, VersaTuneError
 
 
 def told_plainly(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -100,9 +100,9 @@ def reference(config: Path, model: str | None, epochs: int, out: Path | None) ->
 @told_plainly
 def plan(config: Path, processes: int | None) -> None:
     """Print what a configuration would do, without training: rows, shares, passes, stages, updates, cost."""
-    from versatune_plugin.training.start import plan_run
+    from versatune_plugin.console.run_plan import show_plan
 
-    plan_run(config, processes)
+    show_plan(config, processes)
 
 
 @versatune.command()
@@ -146,7 +146,7 @@ def scores(
     by_name = {run.name: run for run in runs}
     unknown = sorted({name for pair in gains for name in pair if name not in by_name})
     if unknown:
-        raise VersaTuneError(f"--gain names {', '.join(unknown)}, but the runs are {', '.join(by_name)}")
+        raise ConfigurationError(f"--gain names {', '.join(unknown)}, but the runs are {', '.join(by_name)}")
     found = [relative_gain(by_name[run], by_name[baseline]) for run, baseline in gains]
     show_scores(runs, found)
     if json_file is not None:

@@ -1,8 +1,9 @@
-"""The one exception type of the product."""
+"""The errors of the product: all are a `VersaTuneError`, whose message is meant for users."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 
 class VersaTuneError(Exception):
@@ -13,7 +14,7 @@ class VersaTuneError(Exception):
     """
 
     @classmethod
-    def collected(cls, heading: str, problems: Sequence[str]) -> VersaTuneError:
+    def collected(cls, heading: str, problems: Sequence[str]) -> Self:
         """One error that lists every problem found, so that a user mends them in one go.
 
         Args:
@@ -21,3 +22,19 @@ class VersaTuneError(Exception):
             problems: one sentence each, with its remedy.
         """
         return cls(heading + ":\n" + "\n".join(f"  - {problem}" for problem in problems))
+
+
+class ConfigurationError(VersaTuneError):
+    """A YAML, a section, a command's option, or an installed package."""
+
+
+class DataError(VersaTuneError):
+    """Rows of a domain."""
+
+
+class ArtifactError(VersaTuneError):
+    """A file that the product reads or writes: knowledge, reference losses, journal, record, tables of scores."""
+
+
+class CheckpointError(VersaTuneError):
+    """A checkpoint, or the state in it."""

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from importlib.metadata import entry_points
 from typing import Any
 
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import ConfigurationError
 
 
 def extensions(group: str, taken: Collection[str]) -> dict[str, Any]:
@@ -27,11 +27,11 @@ def extensions(group: str, taken: Collection[str]) -> dict[str, Any]:
         package = f"the package {point.dist.name} {point.dist.version}" if point.dist else "a package"
         told = f"{package} registers {point.name!r} in {group} ({point.value})"
         if point.name in taken or point.name in found:
-            raise VersaTuneError(f"{told}, a name that is taken: rename it there, or uninstall the package")
+            raise ConfigurationError(f"{told}, a name that is taken: rename it there, or uninstall the package")
         try:
             found[point.name] = point.load()
         except Exception as error:
-            raise VersaTuneError(
+            raise ConfigurationError(
                 f"{told}, which cannot be loaded ({type(error).__name__}: {error}): update or uninstall the package"
             ) from error
     return found

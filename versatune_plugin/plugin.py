@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from axolotl.integrations.base import BasePlugin
 
 from versatune_plugin.artifacts.io import check_writable
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import ConfigurationError
 from versatune_plugin.host.configuration import section_of, take_section
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from versatune_plugin.data.domains import DomainTable
     from versatune_plugin.training.folder_lock import FolderLock
-    from versatune_plugin.training.live import LiveMixture
+    from versatune_plugin.training.run import PreparedRun
 
 
 class VersaTunePlugin(BasePlugin):
@@ -26,11 +26,11 @@ class VersaTunePlugin(BasePlugin):
     In the YAML: ``plugins: [versatune]`` or ``plugins: [versatune_plugin.VersaTunePlugin]``.
 
     Attributes:
-        live: the run's mixture, once its rows are loaded.
+        prepared: the run, once its rows are loaded.
         given: rows with some held out, which whoever starts the run in this process has loaded already.
     """
 
-    live: LiveMixture
+    prepared: PreparedRun
     given: DomainTable | None = None
     _lock: FolderLock | None = None
 
@@ -46,17 +46,19 @@ class VersaTunePlugin(BasePlugin):
 
     def get_input_args(self) -> str:
         """The section's place in Axolotl's schema."""
-        return "versatune_plugin.host.configuration.VersaTuneArgs"
+        return "versatune_plugin.host.section.VersaTuneArgs"
 
     def load_datasets(self, cfg: Any, preprocess: bool = False) -> TrainDatasetMeta:
-        """Load every domain's rows; before training, settle and show what the run will do."""
+        """Load every domain's rows; before training, plan and show what the run will do."""
         from axolotl.common.datasets import TrainDatasetMeta
+        from axolotl.utils.distributed import is_main_process
 
+        from versatune_plugin.console.run_plan import show_run
         from versatune_plugin.data.loading import load_rows
         from versatune_plugin.host.cpu_processes import admit_cpu_processes
-        from versatune_plugin.training.checkpoint import settle_resume
+        from versatune_plugin.training.checkpoint import resolve_resume
         from versatune_plugin.training.folder_lock import FolderLock
-        from versatune_plugin.training.start import start_run
+        from versatune_plugin.training.prepare import prepare_run
 
         section = section_of(cfg)
         if preprocess:
@@ -67,13 +69,15 @@ class VersaTunePlugin(BasePlugin):
         if int(os.environ.get("RANK", "0")) == 0:
             self._lock = FolderLock(Path(cfg.output_dir))
         try:
-            found = settle_resume(cfg)
-            self.live = start_run(cfg, section, self.given)
+            found = resolve_resume(cfg)
+            self.prepared = prepare_run(cfg, section, self.given, resumes_from_any=found)
+            if is_main_process():
+                show_run(cfg, self.prepared)
         except BaseException:
             self._unlock()
             raise
-        self.live.resumes_by_itself = found
-        return TrainDatasetMeta(self.live.table.dataset, self.live.table.validation, self.live.outline.total_steps)
+        table = self.prepared.table
+        return TrainDatasetMeta(table.dataset, table.validation, self.prepared.plan.total_steps)
 
     def get_trainer_cls(self, cfg: Any) -> type[Any]:
         """Axolotl's trainer with our loader."""
@@ -85,23 +89,25 @@ class VersaTunePlugin(BasePlugin):
         """A warm-up and a decay for each stage; Axolotl's own scheduler where there are no stages."""
         from versatune_plugin.training.lr_schedule import stage_scheduler
 
-        stages = self.live.outline.stages
-        return stage_scheduler(optimizer, cfg, stages) if stages else None
+        plan = self.prepared.plan
+        return stage_scheduler(optimizer, cfg, plan.stages) if plan.staged else None
 
     def post_trainer_create(self, cfg: Any, trainer: Any) -> None:
-        """Hand the mixture to the trainer.
+        """Give the trainer its run.
 
         Raises:
-            VersaTuneError: another plugin's trainer class came first.
+            ConfigurationError: another plugin's trainer class came first.
         """
+        from versatune_plugin.training.run import MixtureRun
         from versatune_plugin.training.trainer import VersaTuneTrainer
+        from versatune_plugin.training.trainer_port import TrainerPort
 
         if not isinstance(trainer, VersaTuneTrainer):
-            raise VersaTuneError(
+            raise ConfigurationError(
                 f"the trainer is a {type(trainer).__name__} of another plugin, so VersaTune would do nothing: "
                 f"of `plugins: {list(cfg.plugins)}` keep only one that brings a trainer, or list versatune first"
             )
-        trainer.attach(self.live)
+        trainer.attach(MixtureRun(self.prepared, TrainerPort(trainer)))
 
     def post_train_unload(self, cfg: Any) -> None:
         """Let another run have the output directory: everything is written."""

@@ -33,7 +33,7 @@ class HostRecorder(BasePlugin):
         record("get_input_args")
 
     def load_datasets(self, cfg: Any, preprocess: bool = False) -> None:
-        record("load_datasets", preprocess=preprocess, section=sorted(cfg["versatune"]))
+        record("load_datasets", preprocess=preprocess, section=cfg["versatune"], domains=cfg["versatune_domains"])
 
     def get_trainer_cls(self, cfg: Any) -> None:
         record("get_trainer_cls")

@@ -125,9 +125,12 @@ def test_register_sees_the_configuration_as_written(runs: Runs) -> None:
     assert seen["domains"] == ["law", "code", "medicine"], changed(
         "register(cfg) no longer sees `domain` of the data sets", "host/configuration.py"
     )
-    section = first(runs.fresh, "load_datasets")["section"]
-    assert "dataset_domains" in section, changed(
-        f"validation dropped what the plugin put into its section (left: {section})", "host/configuration.py"
+    kept = first(runs.fresh, "load_datasets")
+    assert kept["domains"] == ["law", "code", "medicine"], changed(
+        f"validation dropped or changed the domains (left: {kept['domains']})", "host/section.py"
+    )
+    assert kept["section"]["mixture"] == "uniform", changed(
+        f"validation changed the section (left: {kept['section']})", "host/section.py"
     )
 
 

@@ -98,7 +98,7 @@ def test_orders_of_import(hosts: Path, order: list[str]) -> None:
     )
     assert seen == {
         "alias": ["versatune_plugin.VersaTunePlugin", "other.Plugin"],
-        "refused": "VersaTuneError",
+        "refused": "ConfigurationError",
         "tasks": [None, [EVAL_TASKS], True, None],
         "times wrapped": [False, False, False],
         "finders": 1,
@@ -147,7 +147,7 @@ def test_a_section_that_nothing_reads_is_refused(hosts: Path, plugins: Any, refu
         """,
         path=hosts,
     )
-    assert seen == (["VersaTuneError"] * 2 if refused else ["prepared"] * 2) + ["prepared"]
+    assert seen == (["ConfigurationError"] * 2 if refused else ["prepared"] * 2) + ["prepared"]
 
 
 def test_include_path_keeps_what_the_user_gave(hosts: Path) -> None:
@@ -354,7 +354,7 @@ def test_the_real_hosts(tmp_path: Path) -> None:
     assert off["short name"][0] == "ValueError"
     assert off["unread"] == ["NoneType", ""]
     assert off["directories"] == [None, str(tmp_path)]
-    assert seen["load_cfg"][0] == "VersaTuneError"
+    assert seen["load_cfg"][0] == "ConfigurationError"
     assert "add `plugins: [versatune]`" in seen["load_cfg"][1]
     assert seen["half"] is False
     assert seen["half imported"][0] == "VersaTunePlugin"

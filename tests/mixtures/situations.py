@@ -1,6 +1,6 @@
-"""Runs in small for the property tests: a mixture with suitable options, and what it is told step by step.
+"""Runs in small for the property tests: a mixture with suitable options, and what is observed step by step.
 
-In options a domain stands as "@0", "@1" and so on, and a record of a run as ``{"record": stretches}``, until `resolved`
+In options a domain stands as "@0", "@1" and so on, and a record of a run as ``{"record": segments}``, until `resolved`
 gives them names and files.
 """
 
@@ -11,17 +11,17 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
-from tests.mixtures.making import bounded
-from versatune_plugin.mixtures.base import BatchLoss, Policy, Signal, Start
-from versatune_plugin.mixtures.catalogue import CATALOGUE
-from versatune_plugin.mixtures.registry import POLICIES
-from versatune_plugin.mixtures.stages import Stages
+from tests.mixtures.making import control, measured
+from versatune_plugin.mixtures.controller import MixtureController
+from versatune_plugin.mixtures.observations import Measurement
+from versatune_plugin.mixtures.registry import MIXTURES, plain_mixtures
 from versatune_plugin.mixtures.weights import Vector
 
 STEPS = 12
@@ -29,22 +29,22 @@ LEAST_DOMAINS = {"dmt": 2, "mixed_sequential": 2}
 
 
 @dataclass(frozen=True)
-class Told:
-    """What there is to be told after a step; vectors of shape (k,)."""
+class Observed:
+    """What there is to be observed after a step; vectors of shape (k,)."""
 
     loss: Vector
     similarity: Vector
-    difficulty: Vector
+    row_loss: Vector
     favourites: tuple[int, ...]
     batch_loss: float
 
-    def permuted(self, order: Vector) -> Told:
+    def permuted(self, order: Vector) -> Observed:
         """The same with domain ``order[i]`` in place i."""
         place = {int(old): new for new, old in enumerate(order)}
-        return Told(
+        return Observed(
             self.loss[order],
             self.similarity[np.ix_(order, order)],
-            self.difficulty[order],
+            self.row_loss[order],
             tuple(place[domain] for domain in self.favourites),
             self.batch_loss,
         )
@@ -52,15 +52,20 @@ class Told:
 
 @dataclass(frozen=True)
 class Situation:
-    """A run: the mixture, what it starts from, and what it is told."""
+    """A run: the mixture, what it starts from, and what is observed."""
 
     name: str
     options: dict[str, Any]
     names: tuple[str, ...]
-    start: Start
+    prior: Vector
+    rows: Vector
+    floor: float
+    cap: float
+    batch_size: int
+    seed: int
     reference: Vector
     interval: int
-    told: tuple[Told, ...]
+    observed: tuple[Observed, ...]
 
     def renamed(self, name: Callable[[int], str]) -> Situation:
         """With other names for the same domains."""
@@ -68,54 +73,57 @@ class Situation:
 
     def permuted(self, order: Vector) -> Situation:
         """With the domains in another order; each keeps its name."""
-        start = replace(self.start, prior=self.start.prior[order], rows=self.start.rows[order])
-        told = tuple(one.permuted(order) for one in self.told)
-        return replace(self, start=start, reference=self.reference[order], told=told)
+        observed = tuple(one.permuted(order) for one in self.observed)
+        own = {"prior": self.prior[order], "rows": self.rows[order], "reference": self.reference[order]}
+        return replace(self, observed=observed, **own)
 
-    def policy(self, folder: Path, order: Vector | None = None) -> Policy:
-        """The policy at its start, its domains in ``order``."""
+    def controller(self, folder: Path, order: Vector | None = None) -> MixtureController:
+        """The controller at its start, its domains in ``order``."""
         domains = self.names if order is None else tuple(self.names[index] for index in order)
-        options = POLICIES[self.name].Options(**resolved(self.options, self.names, folder))
-        assert options.complaints(sorted(domains)) == []
-        return POLICIES[self.name](options, replace(self.start, domains=domains))
+        options = resolved(self.options, self.names, folder)
+        assert MIXTURES[self.name].Options(**options).problems(sorted(domains)) == []
+        return control(
+            self.name,
+            self.prior,
+            self.rows,
+            domains,
+            floor=self.floor,
+            cap=self.cap,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            update_steps=self.interval,
+            reference=self.reference,
+            **options,
+        )
 
     def drive(self, folder: Path, order: Vector | None = None, restarted: bool = False) -> list[Vector]:
-        """The weights after each step, as training/live.py leads them: update when due, then turn.
+        """The weights after each step.
 
         Args:
             folder: for records.
             order: of the domains; the situation is already permuted by it.
-            restarted: after every step, go on with a fresh policy from the saved state.
+            restarted: after every step, go on with a fresh controller from the saved state.
         """
-        policy = self.policy(folder, order)
-        traits = policy.traits(policy.options)
-        first_steps = [stage.first_step for stage in policy.settled] if isinstance(policy, Stages) else [0]
-        weights = bounded(policy, policy.initial_weights())
-        path, before, batches = [weights], None, list[BatchLoss]()
-        for step, told in enumerate(self.told, start=1):
-            if policy.reads_now == "training losses":
-                domain = next(index for index in told.favourites if weights[index] > 0)
-                batches.append(BatchLoss(domain, float(weights[domain]), told.batch_loss))
-            since = step - max(first for first in first_steps if first <= step)
-            if traits.updates and since > 0 and since % self.interval == 0:
-                signal = Signal(step, weights, batch_losses=tuple(batches))
-                if policy.reads_now != "training losses":
-                    reference = self.reference if traits.uses_reference else None
-                    signal = Signal(step, weights, told.loss, np.ones(len(weights)), before, reference)
-                    if "probes" in traits.reads:
-                        signal = replace(signal, similarity=told.similarity, difficulty=told.difficulty)
-                proposed, before, batches = policy.update(signal), signal.loss, []
-                # Unchanged weights stay as they are, to the last bit.
-                weights = weights if np.array_equal(proposed, weights) else bounded(policy, proposed)
-            turned = policy.turn(step)
-            if turned is not None:
-                weights, batches = bounded(policy, turned), []
-            path.append(weights)
+        controller = self.controller(folder, order)
+        controller.begin(self.measured(self.observed[0]))
+        path = [controller.weights]
+        for step, observed in enumerate(self.observed, start=1):
+            batch = None
+            if controller.observes_batches:
+                domain = next(index for index in observed.favourites if controller.weights[index] > 0)
+                batch = (domain, observed.batch_loss)
+            controller.after_step(step, partial(self.measured, observed), batch)
+            path.append(controller.weights)
             if restarted:
-                state = json.loads(json.dumps(policy.state_dict(), allow_nan=False))
-                policy = self.policy(folder, order)
-                policy.load_state_dict(state)
+                state = json.loads(json.dumps(controller.state_dict(), allow_nan=False))
+                controller = self.controller(folder, order)
+                controller.load_state_dict(state, step)
         return path
+
+    def measured(self, observed: Observed) -> Measurement:
+        """One held-out row of each domain."""
+        rows = [np.array([loss]) for loss in observed.row_loss]
+        return measured(observed.loss, row_loss=rows, similarity=observed.similarity)
 
 
 def resolved(value: Any, names: tuple[str, ...], folder: Path) -> Any:
@@ -147,7 +155,7 @@ def some_of(domains: list[str], most: int) -> st.SearchStrategy[list[str]]:
 
 
 @st.composite
-def stretches(draw: st.DrawFn, domains: list[str]) -> list[dict[str, Any]]:
+def segments(draw: st.DrawFn, domains: list[str]) -> list[dict[str, Any]]:
     steps = [0, *sorted(draw(st.sets(st.integers(1, STEPS - 1), max_size=3)))]
     # At least one of them is positive.
     share = st.sampled_from([0.0, 0.1, 0.4, 1.0])
@@ -162,7 +170,7 @@ def options_of(name: str, domains: list[str]) -> st.SearchStrategy[dict[str, Any
     one = st.sampled_from(domains)
     delta = st.floats(0.01, 0.9)
     tau = st.sampled_from([0.5, 1.0, 10.0, math.inf, "inf"])
-    record = stretches(domains).map(lambda given: {"record": given})
+    record = segments(domains).map(lambda given: {"record": given})
     epochs = st.sampled_from([0.25, 1.0, 1.5])
     several = st.nothing() if len(domains) < 2 else some_of(domains, len(domains) - 1)
     expand = st.fixed_dictionaries(
@@ -196,7 +204,7 @@ def options_of(name: str, domains: list[str]) -> st.SearchStrategy[dict[str, Any
         "odm": st.fixed_dictionaries({"alpha": st.floats(0, 0.95)}),
         "doremi": st.fixed_dictionaries({"eta": st.floats(0.1, 2), "smoothing": st.floats(0, 0.5)}),
         "replay": st.fixed_dictionaries({"replay": record}),
-        "schedule": st.fixed_dictionaries({"schedule": record | stretches(domains)}),
+        "schedule": st.fixed_dictionaries({"schedule": record | segments(domains)}),
         "stages": st.lists(stage.flatmap(lambda s: in_stage(s, domains)), min_size=1, max_size=3).map(
             lambda stages: {"stages": stages}
         ),
@@ -214,7 +222,7 @@ def shares_of(domains: list[str]) -> st.SearchStrategy[dict[str, Any]]:
 def in_stage(stage: dict[str, Any], domains: list[str]) -> st.SearchStrategy[dict[str, Any]]:
     """A stage with a mixture that suits its domains."""
     own = list(stage.get("domains", domains))
-    return st.sampled_from(sorted(CATALOGUE)).flatmap(
+    return st.sampled_from(sorted(plain_mixtures())).flatmap(
         lambda name: options_of(name, own).map(lambda options: {**stage, "mixture": name, **options})
     )
 
@@ -229,10 +237,9 @@ def situations(draw: st.DrawFn, name: str) -> Situation:
     prior = random.uniform(0.01, 1, k) * random.choice([0.0, 1.0, 1.0], k)
     prior = prior / prior.sum() if prior.sum() > 0 else np.full(k, 1 / k)
     rows = random.integers(1, 40, k).astype(np.float64)
-    start = Start(
-        (), prior, rows, least / k, 1 / k + room * (1 - 1 / k), draw(st.integers(2, 16)), draw(st.integers(0, 9))
-    )
-    told = []
+    bounds = (least / k, 1 / k + room * (1 - 1 / k))
+    batch_size, seed = draw(st.integers(2, 16)), draw(st.integers(0, 9))
+    observed = []
     for _ in range(STEPS):
         points = random.normal(0.5, 1, (k, 3))
         lengths = np.linalg.norm(points, axis=1)
@@ -240,7 +247,8 @@ def situations(draw: st.DrawFn, name: str) -> Situation:
         np.fill_diagonal(similarity, 1.0)
         loss = random.uniform(0.1, 6, k) * random.choice([0.0, 1.0, 1.0, 1.0], k)
         favourites = tuple(int(index) for index in random.permutation(k))
-        told.append(Told(loss, similarity, random.uniform(0.1, 3, k), favourites, float(random.uniform(0, 8))))
+        observed.append(Observed(loss, similarity, random.uniform(-1, 1, k), favourites, float(random.uniform(0, 8))))
     options = draw(options_of(name, [f"@{index}" for index in range(k)]))
     names = tuple(f"d{index}" for index in range(k))
-    return Situation(name, options, names, start, random.uniform(0.1, 6, k), draw(st.integers(1, 3)), tuple(told))
+    reference, interval = random.uniform(0.1, 6, k), draw(st.integers(1, 3))
+    return Situation(name, options, names, prior, rows, *bounds, batch_size, seed, reference, interval, tuple(observed))

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from versatune_plugin.mixtures.registry import POLICIES
+from versatune_plugin.mixtures.registry import MIXTURES
 
-STRETCH = {"step": 0, "weights": {"code": 0.5, "law": 0.5}}
+SEGMENT = {"step": 0, "weights": {"code": 0.5, "law": 0.5}}
 OPTIONS: list[tuple[str, dict[str, Any]]] = [
     ("versatune", {}),
     ("versatune", {"sigma": 2, "expand": {"domain": "law", "delta": 0.1, "epsilon": 3, "unconditional": True}}),
@@ -29,11 +29,11 @@ OPTIONS: list[tuple[str, dict[str, Any]]] = [
     ("doremi", {"eta": 2, "smoothing": 0.5}),
     ("replay", {"replay": "runs/versatune.jsonl"}),
     ("schedule", {"schedule": "runs/versatune.jsonl"}),
-    ("schedule", {"schedule": [STRETCH, {**STRETCH, "step": 7}]}),
+    ("schedule", {"schedule": [SEGMENT, {**SEGMENT, "step": 7}]}),
     ("stages", {"stages": [{}]}),
     ("stages", {"stages": [{"domains": {"law": 1, "code": "1/256"}, "epochs": 2, "warmup_ratio": 0.1}, {"steps": 4}]}),
     ("stages", {"stages": [{"domains": ["law"], "mixture": "versatune", "sigma": 2, "learning_rate": 1e-5}]}),
-    ("stages", {"stages": [{"mixture": "skills"}, {"mixture": "schedule", "schedule": [STRETCH]}]}),
+    ("stages", {"stages": [{"mixture": "skills"}, {"mixture": "schedule", "schedule": [SEGMENT]}]}),
     ("stages", {"stages": [{"mixture": "temperature", "tau": math.inf}]}),
     ("dmt", {"general": "law", "share": "1/3", "epochs": 2}),
     ("sequential", {"order": ["law", "code"]}),
@@ -42,13 +42,13 @@ OPTIONS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-def test_there_is_an_example_for_every_policy() -> None:
-    assert {name for name, _ in OPTIONS} == set(POLICIES)
+def test_there_is_an_example_for_every_mixture() -> None:
+    assert {name for name, _ in OPTIONS} == set(MIXTURES)
 
 
 @pytest.mark.parametrize(("name", "options"), OPTIONS)
 def test_options_survive_json(name: str, options: dict[str, Any]) -> None:
-    model = POLICIES[name].Options
+    model = MIXTURES[name].Options
     given = model(**options)
     text = json.dumps(given.model_dump(mode="json"), allow_nan=False)
     # In the form of JSON, since a stage keeps its options as they were written.
@@ -58,7 +58,7 @@ def test_options_survive_json(name: str, options: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("name", "options"), OPTIONS)
 def test_options_survive_json_as_a_user_wrote_them(name: str, options: dict[str, Any]) -> None:
     """Only what was set, as a configuration file keeps it."""
-    model = POLICIES[name].Options
+    model = MIXTURES[name].Options
     given = model(**options)
     text = json.dumps(given.model_dump(mode="json", exclude_unset=True), allow_nan=False)
     # In the form of JSON, since a stage keeps its options as they were written.
@@ -67,18 +67,18 @@ def test_options_survive_json_as_a_user_wrote_them(name: str, options: dict[str,
 
 def test_different_options_differ() -> None:
     """Or the two tests above could not fail."""
-    assert len({model.model_dump_json() for model in (POLICIES[name].Options(**o) for name, o in OPTIONS)}) > 20
-    tau = POLICIES["temperature"].Options
+    assert len({model.model_dump_json() for model in (MIXTURES[name].Options(**o) for name, o in OPTIONS)}) > 20
+    tau = MIXTURES["temperature"].Options
     assert tau(tau=math.inf) != tau(tau=10)
-    stages = POLICIES["stages"].Options
+    stages = MIXTURES["stages"].Options
     assert stages(stages=[{"mixture": "skills", "hidden": 0}]) != stages(stages=[{"mixture": "skills"}])
 
 
-@pytest.mark.parametrize("name", sorted(POLICIES))
+@pytest.mark.parametrize("name", sorted(MIXTURES))
 def test_an_option_that_is_not_known_is_refused(name: str) -> None:
     given = next(options for candidate, options in OPTIONS if candidate == name)
     with pytest.raises(ValidationError, match="sigmma"):
-        POLICIES[name].Options(**given, sigmma=1)
+        MIXTURES[name].Options(**given, sigmma=1)
 
 
 @pytest.mark.parametrize(
@@ -108,11 +108,11 @@ def test_an_option_that_is_not_known_is_refused(name: str) -> None:
 )
 def test_options_out_of_bounds_are_refused(name: str, options: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        POLICIES[name].Options(**options)
+        MIXTURES[name].Options(**options)
 
 
 @pytest.mark.parametrize(("name", "options"), [("versatune", {"sigma": 1}), ("stages", {"stages": [{}]})])
 def test_options_do_not_change(name: str, options: dict[str, Any]) -> None:
-    given = POLICIES[name].Options(**options)
+    given = MIXTURES[name].Options(**options)
     with pytest.raises(ValidationError, match="frozen"):
         setattr(given, next(iter(options)), 3)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.mixtures.making import NAMES, bounded, heldout, make
+from tests.mixtures.making import NAMES, bounded, control, make, measured
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.mixtures.registry import POLICIES
+from versatune_plugin.mixtures.registry import MIXTURES
 
 
 def shares(code: float, law: float, medicine: float) -> dict[str, float]:
@@ -20,7 +20,7 @@ RUN: list[dict[str, Any]] = [
     START,
     {"kind": "measure", "step": 0, "weights": shares(0.5, 0.3, 0.2)},
     {"kind": "update", "step": 10, "weights": shares(0.2, 0.6, 0.2)},
-    {"kind": "turn", "step": 14, "weights": shares(0.0, 0.0, 1.0)},
+    {"kind": "scheduled", "step": 14, "weights": shares(0.0, 0.0, 1.0)},
     {"kind": "measure", "step": 20, "weights": shares(0.0, 0.0, 1.0)},
     {"kind": "end", "step": 20},
 ]
@@ -34,32 +34,31 @@ def record(folder: Path, lines: list[dict[str, Any]], tail: str = "") -> Path:
 
 def test_the_mean_of_a_run_is_weighted_by_steps(tmp_path: Path) -> None:
     """10 steps of (.5, .3, .2), 4 of (.2, .6, .2) and 6 of medicine alone."""
-    policy = make("replay", [1 / 3] * 3, floor=0.2, replay=record(tmp_path, RUN))
-    assert bounded(policy, policy.initial_weights()).tolist() == pytest.approx([5.8 / 20, 5.4 / 20, 8.8 / 20])
-    for step in (10, 14):
-        assert policy.turn(step) is None
-        assert policy.update(heldout([0.1, 0.2, 0.7], [1.0] * 3, step=step)).tolist() == [0.1, 0.2, 0.7]
-    assert POLICIES["replay"].Options(replay=tmp_path / "versatune.jsonl").complaints(NAMES) == []
+    mixture = make("replay", [1 / 3] * 3, replay=record(tmp_path, RUN))
+    expected = [5.8 / 20, 5.4 / 20, 8.8 / 20]
+    assert bounded(mixture, mixture.initial_weights(), floor=0.2).tolist() == pytest.approx(expected)
+    assert not mixture.requirements(mixture.options).moves
+    assert MIXTURES["replay"].Options(replay=tmp_path / "versatune.jsonl").problems(NAMES) == []
 
 
 def test_a_mean_may_leave_a_domain_under_the_floor(tmp_path: Path) -> None:
     path = record(tmp_path, [{**START, "weights": shares(1, 0, 0)}, {"kind": "end", "step": 5}])
-    policy = make("replay", [1 / 3] * 3, floor=0.1, replay=path)
-    assert bounded(policy, policy.initial_weights()).tolist() == [1.0, 0.0, 0.0]
+    mixture = make("replay", [1 / 3] * 3, replay=path)
+    assert bounded(mixture, mixture.initial_weights(), floor=0.1).tolist() == [1.0, 0.0, 0.0]
 
 
 def test_a_run_that_was_killed_is_taken_as_far_as_it_came(tmp_path: Path) -> None:
     """The torn line does not count; the last update counts for one step at least."""
     path = record(tmp_path, RUN[:3], tail='{"kind": "end", "st')
-    policy = make("replay", [1 / 3] * 3, replay=path)
-    assert policy.initial_weights().tolist() == pytest.approx([5.2 / 11, 3.6 / 11, 2.2 / 11])
+    mixture = make("replay", [1 / 3] * 3, replay=path)
+    assert mixture.initial_weights().tolist() == pytest.approx([5.2 / 11, 3.6 / 11, 2.2 / 11])
 
 
 def test_the_mean_of_a_record_that_begins_later_is_over_its_own_steps(tmp_path: Path) -> None:
     path = record(tmp_path, [{**START, "resumed_at": 8}, *RUN[2:]])
-    policy = make("replay", [1 / 3] * 3, replay=path)
-    assert policy.initial_weights().tolist() == pytest.approx([1.8 / 12, 3.0 / 12, 7.2 / 12])
-    assert POLICIES["replay"].Options(replay=path).complaints(NAMES) == []
+    mixture = make("replay", [1 / 3] * 3, replay=path)
+    assert mixture.initial_weights().tolist() == pytest.approx([1.8 / 12, 3.0 / 12, 7.2 / 12])
+    assert MIXTURES["replay"].Options(replay=path).problems(NAMES) == []
 
 
 BY_HAND = [
@@ -70,29 +69,43 @@ BY_HAND = [
 
 
 @pytest.mark.parametrize("written", ["by hand", "by a run"])
-def test_weights_turn_at_their_steps(tmp_path: Path, written: str) -> None:
+def test_weights_take_force_at_their_steps(tmp_path: Path, written: str) -> None:
     given = BY_HAND if written == "by hand" else record(tmp_path, RUN)
-    assert POLICIES["schedule"].Options(schedule=given).complaints(NAMES) == []
-    policy = make("schedule", [1 / 3] * 3, floor=0.05, schedule=given)
-    assert bounded(policy, policy.initial_weights()).tolist() == pytest.approx([0.5, 0.3, 0.2])
-    turned = {step: policy.turn(step) for step in range(1, 21)}
-    begun = {step: bounded(policy, weights).tolist() for step, weights in turned.items() if weights is not None}
-    assert begun == {10: pytest.approx([0.2, 0.6, 0.2]), 14: [0.0, 0.0, 1.0]}
+    assert MIXTURES["schedule"].Options(schedule=given).problems(NAMES) == []
+    controller = control("schedule", [1 / 3] * 3, floor=0.05, schedule=given)
+    assert controller.weights_at(0).tolist() == pytest.approx([0.5, 0.3, 0.2])
+    changes = {step: controller.after_step(step, None) for step in range(1, 21)}
+    assert [(step, change.kind) for step, change in changes.items() if change] == [(10, "scheduled"), (14, "scheduled")]
+    again = control("schedule", [1 / 3] * 3, floor=0.05, schedule=given)
+    assert again.known_weights(13).tolist() == pytest.approx([0.2, 0.6, 0.2])
+    assert controller.weights_at(14).tolist() == [0.0, 0.0, 1.0]
 
 
-def test_a_schedule_reads_nothing_and_moves() -> None:
-    policy = make("schedule", [1 / 3] * 3, schedule=BY_HAND)
-    traits = policy.traits(policy.options)
-    assert (traits.moves, traits.reads, traits.updates, traits.measures) == (True, {"nothing"}, False, False)
-    assert policy.update(heldout([0.1, 0.2, 0.7], [3.0, 1.0, 2.0])).tolist() == [0.1, 0.2, 0.7]
+def test_what_is_measured_on_the_way_does_not_move_a_schedule() -> None:
+    controller = control("schedule", [1 / 3] * 3, update_steps=5, schedule=BY_HAND)
+    assert (controller.requirements.moves, controller.requirements.updates) == (True, False)
+    seen = {}
+    for step in range(1, 16):
+        if (change := controller.after_step(step, lambda: measured([3.0, 1.0, 2.0]))) is not None:
+            seen[step] = (change.kind, controller.weights.tolist())
+    # At step 10 it is measured, and the next weights take force.
+    assert seen == {
+        5: ("update", pytest.approx([0.5, 0.3, 0.2])),
+        10: ("update", pytest.approx([0.2, 0.6, 0.2])),
+        14: ("scheduled", [0.0, 0.0, 1.0]),
+        15: ("update", [0.0, 0.0, 1.0]),
+    }
 
 
 def test_a_schedule_goes_on_after_a_stop() -> None:
-    policy = make("schedule", [1 / 3] * 3, schedule=BY_HAND)
-    policy.load_state_dict(json.loads(json.dumps(policy.state_dict())))
-    weights = policy.turn(14)
-    assert weights is not None
-    assert weights.tolist() == [0.0, 0.0, 1.0]
+    controller, other = (control("schedule", [1 / 3] * 3, schedule=BY_HAND) for _ in range(2))
+    for step in range(1, 13):
+        controller.after_step(step, None)
+    other.load_state_dict(json.loads(json.dumps(controller.state_dict())), 12)
+    assert other.weights.tolist() == pytest.approx([0.2, 0.6, 0.2])
+    other.after_step(13, None)
+    other.after_step(14, None)
+    assert other.weights.tolist() == [0.0, 0.0, 1.0]
 
 
 @pytest.mark.parametrize(
@@ -105,22 +118,22 @@ def test_a_schedule_goes_on_after_a_stop() -> None:
     ],
 )
 def test_steps_begin_at_0_and_rise(steps: list[int], told: str) -> None:
-    options = POLICIES["schedule"].Options(schedule=[{"step": step, "weights": shares(1, 1, 1)} for step in steps])
-    assert options.complaints(NAMES) == [f"schedule: its {told}"]
+    options = MIXTURES["schedule"].Options(schedule=[{"step": step, "weights": shares(1, 1, 1)} for step in steps])
+    assert options.problems(NAMES) == [f"schedule: its {told}"]
 
 
 def test_the_weights_of_every_stretch_are_of_the_runs_domains() -> None:
     stretches = [{"step": 0, "weights": shares(1, 1, 1)}, {"step": 3, "weights": {"code": 1, "law": -1, "poetry": 1}}]
-    complaints = POLICIES["schedule"].Options(schedule=stretches).complaints(NAMES)
-    assert len(complaints) == 3
-    assert all(text.startswith("schedule[1].weights: ") for text in complaints)
+    problems = MIXTURES["schedule"].Options(schedule=stretches).problems(NAMES)
+    assert len(problems) == 3
+    assert all(text.startswith("schedule[1].weights: ") for text in problems)
     for told in ("unknown domain 'poetry'", "no entry for domain 'medicine'", "law is -1"):
-        assert any(told in text for text in complaints)
+        assert any(told in text for text in problems)
 
 
 def test_a_record_that_begins_later_cannot_be_played_back(tmp_path: Path) -> None:
     path = record(tmp_path, [{**START, "resumed_at": 8}, *RUN[2:]])
-    (told,) = POLICIES["schedule"].Options(schedule=path).complaints(NAMES)
+    (told,) = MIXTURES["schedule"].Options(schedule=path).problems(NAMES)
     assert "begins at step 8, so the steps before it are unknown" in told
 
 
@@ -135,17 +148,17 @@ def test_a_record_that_begins_later_cannot_be_played_back(tmp_path: Path) -> Non
     ],
 )
 def test_a_record_of_something_else_is_told(tmp_path: Path, name: str, lines: list[dict[str, Any]], told: str) -> None:
-    complaints = POLICIES[name].Options(**{name: record(tmp_path, lines)}).complaints(NAMES)
-    assert any(text.startswith(f"{name}: ") and told in text for text in complaints)
+    problems = MIXTURES[name].Options(**{name: record(tmp_path, lines)}).problems(NAMES)
+    assert any(text.startswith(f"{name}: ") and told in text for text in problems)
 
 
 @pytest.mark.parametrize("name", ["replay", "schedule"])
 def test_a_record_that_is_not_there_or_not_json_is_told(tmp_path: Path, name: str) -> None:
-    options = POLICIES[name].Options
-    (told,) = options(**{name: tmp_path / "none.jsonl"}).complaints(NAMES)
+    options = MIXTURES[name].Options
+    (told,) = options(**{name: tmp_path / "none.jsonl"}).problems(NAMES)
     assert told == f"{name}: {tmp_path / 'none.jsonl'}: no such file"
     path = record(tmp_path, [START], tail="law: 0.5\n")
-    (told,) = options(**{name: path}).complaints(NAMES)
+    (told,) = options(**{name: path}).problems(NAMES)
     assert "line 2: not JSON" in told
     with pytest.raises(VersaTuneError, match="line 2: not JSON"):
         make(name, [1 / 3] * 3, **{name: path}).initial_weights()
@@ -166,6 +179,6 @@ def test_a_record_that_is_not_there_or_not_json_is_told(tmp_path: Path, name: st
     ids=["no weights", "null weights", "null weight", "update without weights", "no step", "no kind", "other domains"],
 )
 def test_a_damaged_record_is_told_before_the_run(tmp_path: Path, name: str, lines: list[dict[str, Any]]) -> None:
-    complaints = POLICIES[name].Options(**{name: record(tmp_path, lines)}).complaints(NAMES)
-    assert complaints
-    assert all(text.startswith(f"{name}: ") for text in complaints)
+    problems = MIXTURES[name].Options(**{name: record(tmp_path, lines)}).problems(NAMES)
+    assert problems
+    assert all(text.startswith(f"{name}: ") for text in problems)

@@ -9,15 +9,15 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
 from tests.mixtures.situations import STEPS, Situation, resolved, situations
-from versatune_plugin.mixtures.base import StaticPolicy
-from versatune_plugin.mixtures.registry import POLICIES
-from versatune_plugin.mixtures.stages import Stages
+from versatune_plugin.mixtures.base import StaticMixture
+from versatune_plugin.mixtures.registry import MIXTURES
+from versatune_plugin.mixtures.stages import StagedMixture
 from versatune_plugin.mixtures.weights import Vector
 
-every = pytest.mark.parametrize("name", sorted(POLICIES))
+every = pytest.mark.parametrize("name", sorted(MIXTURES))
 examples = settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
-# Of these, presets of stages turn and static ones stay.
-MOVING = [name for name in sorted(POLICIES) if not issubclass(POLICIES[name], StaticPolicy) and name != "multitask"]
+# Presets of stages change from stage to stage, and static ones stay.
+MOVING = [name for name in sorted(MIXTURES) if not issubclass(MIXTURES[name], StaticMixture) and name != "multitask"]
 
 
 @pytest.fixture(scope="session")
@@ -37,14 +37,15 @@ def test_every_mixture_stays_a_mixture(name: str, folder: Path, data: st.DataObj
     situation = data.draw(situations(name))
     path = situation.drive(folder)
     assert len(path) == STEPS + 1
+    bounded = not issubclass(MIXTURES[name], StagedMixture) and situation.controller(folder).planned.bounded
     for weights in path:
         assert weights.shape == (len(situation.names),)
         assert np.isfinite(weights).all()
         assert weights.sum() == pytest.approx(1, abs=1e-9)
-        assert weights.min() >= (0.0 if POLICIES[name].exact else situation.start.floor - 1e-12)
-        if not POLICIES[name].exact:
-            assert weights.max() <= situation.start.cap + 1e-9
-    if issubclass(POLICIES[name], StaticPolicy):
+        if bounded:
+            assert weights.min() >= situation.floor - 1e-12
+            assert weights.max() <= situation.cap + 1e-9
+    if issubclass(MIXTURES[name], StaticMixture):
         assert all(np.array_equal(weights, path[0]) for weights in path)
 
 
@@ -84,10 +85,9 @@ def test_a_run_that_is_stopped_at_any_step_goes_on_alike(name: str, folder: Path
 @given(data=st.data())
 def test_outside_a_stage_nothing_is_drawn(folder: Path, data: st.DataObject) -> None:
     situation = data.draw(situations("stages"))
-    policy = situation.policy(folder)
-    assert isinstance(policy, Stages)
+    stages = situation.controller(folder).stages
     for step, weights in enumerate(situation.drive(folder)):
-        stage = [settled for settled in policy.settled if settled.first_step <= step][-1]
+        stage = [planned for planned in stages if planned.first_step <= step][-1]
         assert weights[stage.rows == 0].sum() == 0
 
 

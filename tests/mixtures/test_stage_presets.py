@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.mixtures.making import NAMES, bounded, heldout, make
-from versatune_plugin.mixtures.registry import POLICIES
-from versatune_plugin.mixtures.stages import StagedOptions, Stages
+from tests.mixtures.making import NAMES, control, measured
+from versatune_plugin.mixtures.registry import MIXTURES
+from versatune_plugin.mixtures.stages import StagedOptions
 
 ROWS = [512, 1000, 60]
 
@@ -42,17 +42,20 @@ ROWS = [512, 1000, 60]
 def test_presets_by_hand(
     name: str, options: dict[str, Any], rows: list[list[int]], first_steps: list[int], end: int
 ) -> None:
-    policy = make(name, [0.5, 0.3, 0.2], ROWS, batch_size=32, floor=0.05, **options)
-    assert isinstance(policy, Stages)
-    assert POLICIES[name].Options(**options).complaints(NAMES) == []
-    assert [stage.rows.tolist() for stage in policy.settled] == rows
-    assert [stage.first_step for stage in policy.settled] == first_steps
-    assert policy.settled[-1].first_step + policy.settled[-1].steps == end
+    controller = control(name, [0.5, 0.3, 0.2], ROWS, batch_size=32, floor=0.05, **options)
+    stages = controller.stages
+    assert MIXTURES[name].Options(**options).problems(NAMES) == []
+    assert [stage.rows.tolist() for stage in stages] == rows
+    assert [stage.first_step for stage in stages] == first_steps
+    assert stages[-1].first_step + stages[-1].steps == end
 
     shares = [pytest.approx([row / sum(stage) for row in stage], abs=1e-12) for stage in rows]
-    assert bounded(policy, policy.initial_weights()).tolist() == shares[0]
-    turned = {step: policy.turn(step) for step in range(1, end)}
-    begun = {step: bounded(policy, weights).tolist() for step, weights in turned.items() if weights is not None}
+    assert controller.weights_at(0).tolist() == shares[0]
+    begun = {}
+    for step in range(1, end):
+        if (change := controller.after_step(step, None)) is not None:
+            assert change.begins_stage
+            begun[step] = controller.weights.tolist()
     assert begun == dict(zip(first_steps[1:], shares[1:], strict=True))
 
 
@@ -66,17 +69,17 @@ def test_presets_by_hand(
     ],
 )
 def test_presets_measure_nothing_and_keep_their_weights_within_a_stage(name: str, options: dict[str, Any]) -> None:
-    policy = make(name, [0.5, 0.3, 0.2], ROWS, batch_size=32, **options)
-    traits = policy.traits(policy.options)
-    assert (traits.moves, traits.updates, traits.measures) == (False, False, False)
-    assert not traits.uses_prior
-    assert not traits.uses_reference
-    weights = bounded(policy, policy.initial_weights())
-    assert bounded(policy, policy.update(heldout(weights, [3.0, 1.0, 2.0]))).tolist() == pytest.approx(weights.tolist())
+    controller = control(name, [0.5, 0.3, 0.2], ROWS, batch_size=32, update_steps=1, **options)
+    asked = controller.requirements
+    assert (asked.moves, asked.updates, asked.measures, asked.prior, asked.reference) == (False,) * 5
+    weights = controller.weights.tolist()
+    change = controller.after_step(1, lambda: measured([3.0, 1.0, 2.0]))
+    assert change is not None
+    assert controller.weights.tolist() == weights
 
 
 def test_the_share_of_dmt_is_the_papers_best() -> None:
-    assert POLICIES["dmt"].Options(general="law") == POLICIES["dmt"].Options(general="law", share="1/256")
+    assert MIXTURES["dmt"].Options(general="law") == MIXTURES["dmt"].Options(general="law", share="1/256")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +98,7 @@ def test_the_share_of_dmt_is_the_papers_best() -> None:
 def test_domains_that_do_not_fit_a_preset_are_told(
     name: str, options: dict[str, Any], domains: tuple[str, ...], told: str
 ) -> None:
-    given = POLICIES[name].Options(**options)
+    given = MIXTURES[name].Options(**options)
     assert isinstance(given, StagedOptions)
-    (complaint,) = given.complaints(domains)
-    assert told in complaint
+    (problem,) = given.problems(domains)
+    assert told in problem

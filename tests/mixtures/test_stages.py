@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 from typing import Any
 
-import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from tests.mixtures.making import NAMES, bounded, heldout, make
-from versatune_plugin.mixtures.base import BatchLoss, Policy, Signal
-from versatune_plugin.mixtures.registry import POLICIES
-from versatune_plugin.mixtures.stages import Stage, settle
+from tests.mixtures.making import NAMES, control, measured
+from versatune_plugin.mixtures.base import Requirements
+from versatune_plugin.mixtures.controller import MixtureController
+from versatune_plugin.mixtures.observations import BatchObservation, HeldoutObservation, ProbeObservation
+from versatune_plugin.mixtures.registry import MIXTURES
+from versatune_plugin.mixtures.stages import Stage, plan_stages
 
 ROWS = [40, 100, 30]
 PRIOR = [0.5, 0.3, 0.2]
@@ -22,22 +24,25 @@ SHARED = [
 ]
 
 
-def staged(*stages: dict[str, Any], floor: float = 0.0) -> Policy:
-    return make("stages", PRIOR, ROWS, batch_size=8, floor=floor, stages=list(stages))
+def staged(*stages: dict[str, Any], **further: Any) -> MixtureController:
+    return control("stages", PRIOR, ROWS, batch_size=8, stages=list(stages), **further)
 
 
-def begun(policy: Policy, last: int) -> dict[int, list[float]]:
-    """What turns at which step."""
-    turned = {step: policy.turn(step) for step in range(1, last + 1)}
-    return {step: bounded(policy, weights).tolist() for step, weights in turned.items() if weights is not None}
+def begun(controller: MixtureController, last: int) -> dict[int, list[float]]:
+    """Which weights take force at which step, where nothing is measured."""
+    changes = {}
+    for step in range(1, last + 1):
+        if controller.after_step(step, None) is not None:
+            changes[step] = controller.weights.tolist()
+    return changes
 
 
-def test_stages_are_settled_by_hand() -> None:
+def test_stages_are_planned_by_hand() -> None:
     """2 x 140 rows in batches of 8; then 1 (not 0) + 100 + 8 rows; then 5 steps."""
-    settled = settle([Stage(**stage) for stage in SHARED], NAMES, ROWS, 8)
-    assert [stage.rows.tolist() for stage in settled] == [[40, 100, 0], [1, 100, 8], [40, 100, 30]]
-    assert [(stage.first_step, stage.steps) for stage in settled] == [(0, 35), (35, 14), (49, 5)]
-    assert [stage.chosen for stage in settled] == [[0, 1], [0, 1, 2], [0, 1, 2]]
+    planned = plan_stages([Stage(**stage) for stage in SHARED], NAMES, ROWS, 8)
+    assert [stage.rows.tolist() for stage in planned] == [[40, 100, 0], [1, 100, 8], [40, 100, 30]]
+    assert [(stage.first_step, stage.steps) for stage in planned] == [(0, 35), (35, 14), (49, 5)]
+    assert [stage.chosen for stage in planned] == [[0, 1], [0, 1, 2], [0, 1, 2]]
 
 
 @pytest.mark.parametrize(
@@ -52,9 +57,9 @@ def test_stages_are_settled_by_hand() -> None:
     ],
 )
 def test_rows_and_steps_of_a_stage_by_hand(stage: dict[str, Any], rows: list[int], steps: int) -> None:
-    (settled,) = settle([Stage(**stage)], NAMES, ROWS, 8)
-    assert settled.rows.tolist() == rows
-    assert settled.steps == steps
+    (planned,) = plan_stages([Stage(**stage)], NAMES, ROWS, 8)
+    assert planned.rows.tolist() == rows
+    assert planned.steps == steps
 
 
 def test_a_fraction_is_read_as_a_number() -> None:
@@ -66,9 +71,9 @@ def test_a_fraction_is_read_as_a_number() -> None:
 
 
 def test_each_stage_begins_with_its_own_weights() -> None:
-    policy = staged(*SHARED, floor=0.05)
-    assert bounded(policy, policy.initial_weights()).tolist() == pytest.approx([40 / 140, 100 / 140, 0.0])
-    assert begun(policy, 60) == {
+    controller = staged(*SHARED, floor=0.05)
+    assert controller.weights.tolist() == pytest.approx([40 / 140, 100 / 140, 0.0])
+    assert begun(controller, 60) == {
         35: pytest.approx([1 / 109, 100 / 109, 8 / 109]),
         49: pytest.approx([40 / 170, 100 / 170, 30 / 170]),
     }
@@ -78,141 +83,141 @@ def test_a_mixture_within_a_stage_sees_only_its_own() -> None:
     """Law and medicine by Algorithm 3: line 8 fails if the stage before counts, or code, or a k of 3."""
     expand = {"domain": "law", "delta": 0.1, "epsilon": 0.5}
     own = {"domains": ["medicine", "law"], "mixture": "versatune", "sigma": 1, "expand": expand, "steps": 20}
-    policy = staged({"domains": ["code"], "steps": 4}, own)
-    assert bounded(policy, policy.initial_weights()).tolist() == [1.0, 0.0, 0.0]
-    assert begun(policy, 4) == {4: pytest.approx([0.0, 0.6, 0.4])}
-    reference = [0.1, 1.0, 1.0]
-    weights = np.array([0.0, 0.6, 0.4])
+    controller = staged({"domains": ["code"], "steps": 4}, own, update_steps=2, reference=[0.1, 1.0, 1.0])
+    assert controller.weights.tolist() == [1.0, 0.0, 0.0]
+    # In the first stage it is measured for the record.
+    for step in range(1, 4):
+        controller.after_step(step, lambda: measured([1.0, 2.0, 1.0]))
+    change = controller.after_step(4, lambda: measured([1.0, 2.0, 1.0]))
+    assert change is not None
+    assert change.begins_stage
+    assert controller.weights.tolist() == pytest.approx([0.0, 0.6, 0.4])
 
     # Medicine's loss before was of another stage: nothing is forgotten yet, so law gets 0.6 + 0.1.
-    signal = heldout(weights, [9.0, 2.0, 2.0], reference, [1.0, 2.0, 1.0], step=6)
-    weights = bounded(policy, policy.update(signal))
-    assert weights.tolist() == pytest.approx([0.0, 0.7, 0.3])
+    assert controller.after_step(5, None) is None
+    controller.after_step(6, lambda: measured([9.0, 2.0, 2.0]))
+    assert controller.weights.tolist() == pytest.approx([0.0, 0.7, 0.3])
 
     # Now it counts: 0.6 / 2 > 0.5 x 0.5 > 0.6 / 3. gamma = (1/2, 11/16).
-    signal = heldout(weights, [9.0, 2.0, 3.2], reference, [1.0, 2.0, 2.0], step=8)
-    weights = bounded(policy, policy.update(signal))
+    controller.after_step(8, lambda: measured([9.0, 2.0, 3.2]))
     moved = [0.7 * 1.5, 0.3 * 27 / 16]
-    assert weights.tolist() == pytest.approx([0.0, moved[0] / sum(moved), moved[1] / sum(moved)])
+    assert controller.weights.tolist() == pytest.approx([0.0, moved[0] / sum(moved), moved[1] / sum(moved)])
 
     # And no more.
-    law = weights[1] + 0.1
-    signal = heldout(weights, [90.0, 2.0, 3.2], reference, [1.0, 2.0, 3.2], step=10)
-    weights = bounded(policy, policy.update(signal))
-    assert weights.tolist() == pytest.approx([0.0, law, 1 - law])
+    law = controller.weights[1] + 0.1
+    controller.after_step(10, lambda: measured([90.0, 2.0, 3.2]))
+    assert controller.weights.tolist() == pytest.approx([0.0, law, 1 - law])
 
 
 def test_the_floor_holds_within_a_stage_that_moves_and_nowhere_else() -> None:
     """Law, times e to the 9th, would leave medicine next to nothing."""
     own = {"domains": ["law", "medicine"], "mixture": "dynamic_loading", "steps": 4}
-    policy = staged(own, {"domains": {"law": 1, "code": "1/256"}}, floor=0.1)
-    assert bounded(policy, policy.initial_weights()).tolist() == pytest.approx([0.0, 0.6, 0.4])
-    weights = bounded(policy, policy.update(heldout([0.0, 0.6, 0.4], [1.0, 10.0, 1.0], [1.0] * 3)))
-    assert weights.tolist() == pytest.approx([0.0, 0.9, 0.1])
-    assert begun(policy, 4) == {4: pytest.approx([1 / 101, 100 / 101, 0.0])}
+    controller = staged(
+        own, {"domains": {"law": 1, "code": "1/256"}}, floor=0.1, update_steps=2, reference=[1.0, 1.0, 1.0]
+    )
+    assert controller.weights.tolist() == pytest.approx([0.0, 0.6, 0.4])
+    controller.after_step(2, lambda: measured([1.0, 10.0, 1.0]))
+    assert controller.weights.tolist() == pytest.approx([0.0, 0.9, 0.1])
+    controller.after_step(4, None)
+    assert controller.weights.tolist() == pytest.approx([1 / 101, 100 / 101, 0.0])
 
 
 def test_the_prior_of_a_stage_is_that_of_its_domains() -> None:
     """Law 3 : 2 medicine, so the other way round."""
-    policy = staged({"domains": ["law", "medicine"], "mixture": "inverse"})
-    assert policy.initial_weights().tolist() == pytest.approx([0.0, 0.4, 0.6])
+    controller = staged({"domains": ["law", "medicine"], "mixture": "inverse"})
+    assert controller.weights.tolist() == pytest.approx([0.0, 0.4, 0.6])
 
 
 def test_a_bandit_within_a_stage_is_told_its_own_domains() -> None:
     """Rewards (0, 4) of law and medicine: the softmax of 4 e_1 = 2, and e_2."""
-    policy = staged({"domains": ["medicine", "law"], "mixture": "odm", "alpha": 0.5, "steps": 9})
-    batches = (BatchLoss(2, 0.5, 4.0), BatchLoss(0, 1.0, 99.0))
-    weights = policy.update(Signal(1, np.array([0.0, 0.5, 0.5]), batch_losses=batches))
+    controller = staged({"domains": ["medicine", "law"], "mixture": "odm", "alpha": 0.5, "steps": 9}, update_steps=1)
+    assert controller.observes_batches
+    change = controller.after_step(1, None, batch=(2, 4.0))
+    assert change is not None
+    assert change.measurement is None
     exploration = math.sqrt(math.log(2) / 4)
     medicine = (1 - 2 * exploration) / (1 + math.exp(-2)) + exploration
-    assert weights.tolist() == pytest.approx([0.0, 1 - medicine, medicine])
+    assert controller.weights.tolist() == pytest.approx([0.0, 1 - medicine, medicine])
 
 
 def test_a_schedule_within_a_stage_counts_from_its_first_step() -> None:
-    stretches = [{"step": 0, "weights": {"law": 1, "medicine": 3}}, {"step": 2, "weights": {"law": 3, "medicine": 1}}]
-    own = {"domains": ["law", "medicine"], "mixture": "schedule", "schedule": stretches, "steps": 6}
-    policy = staged({"domains": ["code"], "steps": 4}, own)
-    assert begun(policy, 10) == {4: [0.0, 0.25, 0.75], 6: [0.0, 0.75, 0.25]}
-
-
-def test_a_static_stage_leaves_the_weights_as_they_are() -> None:
-    policy = staged(*SHARED)
-    weights = policy.update(heldout([0.25, 0.75, 0.0], [1.0, 2.0, 3.0], step=5))
-    assert weights.tolist() == [0.25, 0.75, 0.0]
+    segments = [{"step": 0, "weights": {"law": 1, "medicine": 3}}, {"step": 2, "weights": {"law": 3, "medicine": 1}}]
+    own = {"domains": ["law", "medicine"], "mixture": "schedule", "schedule": segments, "steps": 6}
+    controller = staged({"domains": ["code"], "steps": 4}, own)
+    assert begun(controller, 10) == {4: [0.0, 0.25, 0.75], 6: [0.0, 0.75, 0.25]}
+    assert controller.known_weights(3).tolist() == [1.0, 0.0, 0.0]
+    assert controller.known_weights(5).tolist() == [0.0, 0.25, 0.75]
 
 
 def test_a_prior_of_zero_in_all_domains_of_a_stage_is_uniform() -> None:
-    policy = make("stages", [1.0, 0.0, 0.0], ROWS, stages=[{"domains": ["law", "medicine"], "mixture": "constant"}])
-    assert policy.initial_weights().tolist() == [0.0, 0.5, 0.5]
+    stage = {"domains": ["law", "medicine"], "mixture": "constant"}
+    assert control("stages", [1.0, 0.0, 0.0], ROWS, stages=[stage]).weights.tolist() == [0.0, 0.5, 0.5]
 
 
 def test_a_run_that_is_stopped_within_a_stage_goes_on_alike() -> None:
     expand = {"domain": "law", "delta": 0.1, "epsilon": 0.5}
     own = {"domains": ["medicine", "law"], "mixture": "versatune", "expand": expand, "steps": 20}
-    policy = staged({"domains": ["code"], "steps": 4}, own, {"steps": 2})
-    policy.turn(4)
-    reference, before = [0.1, 1.0, 1.0], [1.0, 2.0, 1.0]
-    for step in (6, 8):
-        # Before the first update of the stage, and after it.
-        other = staged({"domains": ["code"], "steps": 4}, own, {"steps": 2})
-        other.load_state_dict(json.loads(json.dumps(policy.state_dict())))
-        signal = heldout([0.0, 0.6, 0.4], [9.0, 2.0, 2.0], reference, before, step)
-        told = policy.update(signal).tolist()
-        assert other.update(signal).tolist() == told
-        assert told[1] == pytest.approx(0.7 if step == 6 else 0.9 / 1.5)
-        assert other.turn(24) is not None
-        assert other.state_dict()["stage"] == 2
+    stages = ({"domains": ["code"], "steps": 4}, own, {"steps": 2})
+    controller = staged(*stages, update_steps=2, reference=[0.1, 1.0, 1.0])
+    losses = {4: [1.0, 2.0, 1.0], 6: [9.0, 2.0, 2.0], 8: [9.0, 2.0, 3.0], 24: [1.0, 1.0, 1.0]}
+    for step in range(1, 25):
+        # Before the first update of the stage, after it, and at its end.
+        other = staged(*stages, update_steps=2, reference=[0.1, 1.0, 1.0])
+        other.load_state_dict(json.loads(json.dumps(controller.state_dict())), step - 1)
+        measure = partial(measured, losses.get(step, [1.0, 1.5, 1.0]))
+        assert (controller.after_step(step, measure) is None) == (other.after_step(step, measure) is None)
+        assert other.weights.tolist() == controller.weights.tolist()
+        assert other.state_dict() == controller.state_dict()
+    assert controller.stage == 2
 
 
-def test_a_mixture_within_a_stage_keeps_what_it_remembers() -> None:
-    own = {"domains": ["medicine", "law"], "mixture": "odm", "steps": 20}
-    policy, other = staged(own), staged(own)
-    weights = np.array([0.0, 0.5, 0.5])
-    policy.update(Signal(1, weights, batch_losses=(BatchLoss(1, 0.5, 4.0), BatchLoss(2, 0.5, 1.0))))
-    other.load_state_dict(json.loads(json.dumps(policy.state_dict())))
-    signal = Signal(2, weights, batch_losses=(BatchLoss(1, 0.5, 3.0),))
-    assert other.update(signal).tolist() == policy.update(signal).tolist()
+def test_a_state_of_another_stage_is_refused() -> None:
+    controller = staged({"domains": ["code"], "steps": 4}, {"steps": 2})
+    state = json.loads(json.dumps(controller.state_dict()))
+    with pytest.raises(ValueError, match="it stood in stage 1, and step 5 is in stage 2"):
+        staged({"domains": ["code"], "steps": 4}, {"steps": 2}).load_state_dict(state, 5)
 
 
-def test_what_is_read_follows_the_stage() -> None:
-    policy = staged(
+def test_what_is_observed_follows_the_stage() -> None:
+    controller = staged(
         {"steps": 2},
         {"mixture": "odm", "steps": 2},
         {"mixture": "skills", "steps": 2},
         {"mixture": "increase", "domain": "law"},
     )
-    read = [policy.reads_now]
+    observed = [controller.planned.requirements.observes]
     for step in (2, 4, 6):
-        policy.turn(step)
-        read.append(policy.reads_now)
-    assert read == ["nothing", "training losses", "probes", "held-out losses"]
+        controller.after_step(step, None)
+        observed.append(controller.planned.requirements.observes)
+    assert observed == [None, BatchObservation, ProbeObservation, HeldoutObservation]
+
+
+def test_between_stages_that_learn_from_batches_nothing_is_measured() -> None:
+    controller = staged({"steps": 4}, {"mixture": "odm", "steps": 4}, update_steps=1)
+
+    def never() -> Any:
+        raise AssertionError("it was measured")
+
+    assert controller.after_step(1, never) is None
 
 
 @pytest.mark.parametrize(
-    ("stages", "moves", "reads", "prior", "reference", "interval"),
+    ("stages", "asked"),
     [
-        ([{}], False, {"nothing"}, False, False, None),
-        ([{"mixture": "constant"}], False, {"nothing"}, True, False, None),
-        ([{}, {"mixture": "versatune"}], True, {"nothing", "held-out losses"}, True, True, None),
-        ([{}, {"mixture": "odm"}], True, {"nothing", "training losses"}, False, False, 1),
-        ([{"mixture": "odm"}, {"mixture": "skills"}], True, {"training losses", "probes"}, False, False, None),
+        ([{}], Requirements(moves=False)),
+        ([{"mixture": "constant"}], Requirements(moves=False, prior=True)),
+        ([{}, {"mixture": "versatune"}], Requirements(observes=HeldoutObservation, prior=True, reference=True)),
+        ([{}, {"mixture": "odm"}], Requirements(observes=BatchObservation, update_steps=1)),
+        ([{"mixture": "odm"}, {"mixture": "skills"}], Requirements(observes=ProbeObservation)),
         (
             [{"mixture": "odm"}, {"mixture": "schedule", "schedule": [{"step": 0, "weights": {"law": 1}}]}],
-            True,
-            {"training losses", "nothing"},
-            False,
-            False,
-            1,
+            Requirements(observes=BatchObservation, update_steps=1),
         ),
     ],
 )
-def test_a_run_of_stages_asks_for_what_all_of_them_need(
-    stages: list[dict[str, Any]], moves: bool, reads: set[str], prior: bool, reference: bool, interval: int | None
-) -> None:
-    policy = POLICIES["stages"]
-    traits = policy.traits(policy.Options(stages=stages))
-    assert (traits.moves, traits.reads, traits.uses_prior, traits.uses_reference) == (moves, reads, prior, reference)
-    assert traits.update_steps == interval
+def test_a_run_of_stages_asks_for_what_all_of_them_need(stages: list[dict[str, Any]], asked: Requirements) -> None:
+    mixture = MIXTURES["stages"]
+    assert mixture.requirements(mixture.Options(stages=stages)) == asked
 
 
 @pytest.mark.parametrize(
@@ -231,9 +236,9 @@ def test_a_run_of_stages_asks_for_what_all_of_them_need(
     ],
 )
 def test_what_is_wrong_with_a_stage_is_told_with_its_number(stage: dict[str, Any], told: str) -> None:
-    (complaint,) = POLICIES["stages"].Options(stages=[{}, stage]).complaints(NAMES)
-    assert complaint.startswith("stages[1].")
-    assert told in complaint
+    (problem,) = MIXTURES["stages"].Options(stages=[{}, stage]).problems(NAMES)
+    assert problem.startswith("stages[1].")
+    assert told in problem
 
 
 @pytest.mark.parametrize(
@@ -258,11 +263,11 @@ def test_what_is_wrong_with_a_stage_is_told_with_its_number(stage: dict[str, Any
 )
 def test_a_stage_that_cannot_be_is_refused(stage: Any, told: str) -> None:
     with pytest.raises(ValidationError) as refused:
-        POLICIES["stages"].Options(stages=[{}, stage])
+        MIXTURES["stages"].Options(stages=[{}, stage])
     assert told in str(refused.value)
     assert "stages.1" in str(refused.value)
 
 
 def test_there_is_at_least_one_stage() -> None:
     with pytest.raises(ValidationError, match="at least 1 item"):
-        POLICIES["stages"].Options(stages=[])
+        MIXTURES["stages"].Options(stages=[])

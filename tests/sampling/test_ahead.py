@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from versatune_plugin.data.domains import Domain, DomainTable
-from versatune_plugin.mixtures.weight_schedule import Schedule
+from versatune_plugin.mixtures.schedule import WeightSchedule
+from versatune_plugin.sampling.packed_rows import SeparateRows
 from versatune_plugin.sampling.prefetch import CollatedAhead
-from versatune_plugin.sampling.row_plan import Plan
+from versatune_plugin.sampling.row_plan import RowPlan
 from versatune_plugin.sampling.sampler import GlobalBatchSampler
 
 SIZES = (7, 11, 5)
@@ -32,7 +33,7 @@ def table() -> DomainTable:
 
 def sampler(steps: int, accumulation: int, processes: int = 1, process: int = 0) -> GlobalBatchSampler:
     batch = 2 * accumulation * processes
-    plan = Plan(("code", "law", "medicine"), SIZES, Schedule(0, np.array([0.5, 0.3, 0.2])), batch, 3)
+    plan = RowPlan(("code", "law", "medicine"), SIZES, WeightSchedule(0, np.array([0.5, 0.3, 0.2])), batch, 3)
     return GlobalBatchSampler(
         plan,
         table(),
@@ -54,10 +55,11 @@ def collate(rows: list[dict[str, Any]]) -> list[int]:
 )
 def test_the_batches_are_those_that_were_asked_for(accumulation: int, changes: dict[int, list[float]]) -> None:
     plain, ahead = sampler(12, accumulation), sampler(12, accumulation)
-    rows = CollatedAhead(ahead.table.dataset, collate, ahead.upcoming)
+    rows = CollatedAhead(SeparateRows(ahead.table.dataset), collate, ahead.upcoming)
     asked = iter(plain)
     for number, batch in enumerate(ahead):
-        assert rows.__getitems__(batch) == batch == next(asked)
+        assert batch == next(asked)
+        assert rows.__getitems__(batch) == [row for (row,) in batch]
         step, rest = divmod(number + 1, accumulation)
         if rest == 0:
             assert ahead.state_dict() == plain.state_dict()
@@ -90,7 +92,7 @@ def test_batches_are_collated_in_the_background() -> None:
         return collate(rows)
 
     one = sampler(4, 2)
-    rows = CollatedAhead(one.table.dataset, watched, one.upcoming)
+    rows = CollatedAhead(SeparateRows(one.table.dataset), watched, one.upcoming)
     for batch in one:
         rows.__getitems__(batch)
     assert sum(name == "MainThread" for name in threads) == 1
@@ -104,7 +106,7 @@ def test_an_error_of_the_collator_reaches_the_trainer() -> None:
         return collate(rows)
 
     one = sampler(2, 1)
-    rows = CollatedAhead(one.table.dataset, broken, one.upcoming)
+    rows = CollatedAhead(SeparateRows(one.table.dataset), broken, one.upcoming)
     batches = iter(one)
     rows.__getitems__(next(batches))
     with pytest.raises(KeyError, match="labels"):

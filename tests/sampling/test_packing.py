@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from tests.tiny import write_model
 from versatune_plugin.data.domains import RowTokens
-from versatune_plugin.mixtures.weight_schedule import Schedule
+from versatune_plugin.mixtures.schedule import WeightSchedule
 from versatune_plugin.sampling.batch_plan import Pool
-from versatune_plugin.sampling.bins import Bins, PackedPlan, usual_fill
+from versatune_plugin.sampling.bins import Bins, OpenBins, usual_fill
 from versatune_plugin.sampling.packed_rows import PackedRows
-from versatune_plugin.sampling.token_plan import TokenPlan
+from versatune_plugin.sampling.token_plan import Rows, TokenPlan
 
 BIN = 128
 
@@ -35,10 +35,10 @@ def three_domains(rows: int = 400) -> list[RowTokens]:
 
 def plans(packed: bool, weights: list[float], tokens: list[RowTokens], batch: int = 8, seed: int = 5) -> TokenPlan:
     names = [f"d{number}" for number in range(len(tokens))]
-    schedule = Schedule(0, np.array(weights) / sum(weights))
+    schedule = WeightSchedule(0, np.array(weights) / sum(weights))
     if packed:
-        return PackedPlan(names, tokens, schedule, batch, BIN, seed)
-    return TokenPlan(names, tokens, schedule, batch, seed)
+        return TokenPlan(names, tokens, schedule, Bins(batch, BIN), seed)
+    return TokenPlan(names, tokens, schedule, Rows(batch), seed)
 
 
 def learnt(plan: TokenPlan, step: Any) -> np.ndarray:
@@ -111,7 +111,6 @@ def test_rows_that_found_no_bin_are_not_left_behind(low: int, high: int) -> None
 def test_bins_hold_what_fits_and_each_row_once_in_a_pass(weights: list[float], batch: int) -> None:
     tokens = three_domains(60)
     plan = plans(True, weights, tokens, batch)
-    assert isinstance(plan, PackedPlan)
     order: list[list[int]] = [[], [], []]
     for _ in range(20):
         step = plan.advance()
@@ -120,7 +119,7 @@ def test_bins_hold_what_fits_and_each_row_once_in_a_pass(weights: list[float], b
         assert step.starts[-1] == len(step.rows)
         for start, end in zip(step.starts, step.starts[1:], strict=False):
             assert 0 < lengths[start:end].sum() <= BIN
-        assert step.fill == pytest.approx(lengths.sum() / plan.capacity)
+        assert step.fill == pytest.approx(lengths.sum() / plan.container.capacity)
         assert step.counts.tolist() == np.bincount(step.domains, minlength=3).tolist()
         for domain, row in zip(step.domains.tolist(), step.rows.tolist(), strict=True):
             order[domain].append(row)
@@ -165,13 +164,13 @@ def test_a_tiny_domain_of_great_weight_is_passed_over_and_over(packed: bool) -> 
         total += learnt(plan, plan.advance())
     assert total[0] / total.sum() == pytest.approx(0.9, abs=0.05)
     assert plan.passes[0] == pytest.approx(plan.drawn[0] / 3)
-    assert plan.over(plan.passes[0]).tolist() == [True, False]
+    assert plan.exhausted(plan.passes[0]).tolist() == [True, False]
 
 
 def test_single_batches_and_pools() -> None:
     tokens = three_domains(40)
     pools = [Pool(0, np.array([40, 40, 40]), single=True), Pool(6, np.array([0, 10, 5]))]
-    plan = PackedPlan(["a", "b", "c"], tokens, Schedule(0, np.array([0.3, 0.3, 0.4])), 3, BIN, 1, pools)
+    plan = TokenPlan(["a", "b", "c"], tokens, WeightSchedule(0, np.array([0.3, 0.3, 0.4])), Bins(3, BIN), 1, pools)
     seen = [plan.advance() for _ in range(6)]
     assert all(len(set(step.domains.tolist())) == 1 for step in seen)
     assert len({step.domains[0] for step in seen}) > 1
@@ -204,13 +203,14 @@ def test_a_step_looks_at_the_rows_of_a_batch_or_two_however_many_there_are(
     monkeypatch: pytest.MonkeyPatch, packed: bool
 ) -> None:
     plan = plans(packed, [1, 2, 3], three_domains(20_000))
-    looked, room = [], type(plan).room
+    container = type(plan.container)
+    looked, room = [], container.room
 
-    def seen(self: TokenPlan, lengths: Any) -> Any:
+    def seen(self: Any, lengths: Any) -> Any:
         looked.append(len(lengths))
         return room(self, lengths)
 
-    monkeypatch.setattr(type(plan), "room", seen)
+    monkeypatch.setattr(container, "room", seen)
     for _ in range(20):
         plan.advance()
     assert looked
@@ -218,7 +218,7 @@ def test_a_step_looks_at_the_rows_of_a_batch_or_two_however_many_there_are(
 
 
 def test_best_fit_and_filling_by_hand() -> None:
-    bins = Bins(2, 10)
+    bins = OpenBins(2, 10)
     bins.place([0, 1, 2, 3], [7, 6, 4, 5])
     # 7 and 6 open a bin each; 4 fits behind 6 exactly; 5 fits nowhere.
     assert bins.content == [[0], [1, 2]]

@@ -9,19 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from versatune_plugin.data.permutation import Permutation
-from versatune_plugin.mixtures.weight_schedule import Schedule
+from versatune_plugin.mixtures.schedule import WeightSchedule
 from versatune_plugin.mixtures.weights import Vector
 from versatune_plugin.sampling.apportion import apportion
 from versatune_plugin.sampling.batch_plan import PlannedStep, Pool
 from versatune_plugin.sampling.order import BLOCK, Order
-from versatune_plugin.sampling.row_plan import Plan
+from versatune_plugin.sampling.row_plan import RowPlan
 
 NAMES = ("code", "law", "medicine")
 
 
-def plan(weights: list[float], sizes: list[int], batch: int = 8, seed: int = 3) -> Plan:
+def plan(weights: list[float], sizes: list[int], batch: int = 8, seed: int = 3) -> RowPlan:
     names = [f"d{index}" for index in range(len(weights))]
-    return Plan(names, sizes, Schedule(0, np.array(weights)), batch, seed)
+    return RowPlan(names, sizes, WeightSchedule(0, np.array(weights)), batch, seed)
 
 
 @st.composite
@@ -151,11 +151,11 @@ def test_batches_planned_ahead_are_those_planned_one_by_one(
 ) -> None:
     """Weights that change, at once or announced, another pool, a seek: whatever was planned ahead, none of it shows."""
 
-    def planner() -> Plan:
+    def planner() -> RowPlan:
         pools = [Pool(0, np.array([4, 20, 9])), Pool(second_pool, np.array([40, 50, 60]), single)]
-        return Plan(NAMES, [40, 50, 60], schedule, 5, 1, pools)
+        return RowPlan(NAMES, [40, 50, 60], schedule, 5, 1, pools)
 
-    schedule = Schedule(0, np.array([0.2, 0.3, 0.5]))
+    schedule = WeightSchedule(0, np.array([0.2, 0.3, 0.5]))
     ahead, state = planner(), planner().state_dict()
     for step in range(60):
         if step in changes and schedule.latest[0] <= step + changes[step][0]:
@@ -222,12 +222,12 @@ def test_several_passes_in_one_batch() -> None:
 def test_a_domain_is_over_when_the_next_batch_needs_one_row_more() -> None:
     """Four rows a batch come from a domain of eight: two batches are a pass, and exactly one pass is allowed."""
     planner = plan([0.5, 0.5], [8, 100])
-    assert planner.over(1).tolist() == [False, False]
+    assert planner.exhausted(1).tolist() == [False, False]
     planner.advance()
-    assert planner.over(1).tolist() == [False, False]
-    assert planner.over(0.99).tolist() == [True, False]
+    assert planner.exhausted(1).tolist() == [False, False]
+    assert planner.exhausted(0.99).tolist() == [True, False]
     planner.advance()
-    assert planner.over(1).tolist() == [True, False]
+    assert planner.exhausted(1).tolist() == [True, False]
     assert planner.passes.tolist() == [1, 0.08]
 
 
@@ -238,7 +238,7 @@ def test_stopping_when_a_domain_is_over_keeps_every_domain_within_its_passes(
 ) -> None:
     sizes, values = np.array([size for size, _ in domains]), np.array([weight for _, weight in domains])
     planner = plan(list(values / values.sum()), sizes.tolist(), batch)
-    while not (over := planner.over(passes)).any():
+    while not (over := planner.exhausted(passes)).any():
         planner.advance()
     assert (planner.drawn <= passes * sizes).all()
     planner.advance()
@@ -247,21 +247,21 @@ def test_stopping_when_a_domain_is_over_keeps_every_domain_within_its_passes(
 
 def test_a_new_pool_counts_its_own_passes() -> None:
     pools = [Pool(0, np.array([2, 4])), Pool(2, np.array([3, 0]))]
-    planner = Plan(("a", "b"), [4, 4], Schedule(0, np.array([0.5, 0.5])), 2, 1, pools)
+    planner = RowPlan(("a", "b"), [4, 4], WeightSchedule(0, np.array([0.5, 0.5])), 2, 1, pools)
     planner.advance()
     planner.advance()
     # Two rows of two were a pass of the first pool; the second begins anew, and has no row of b at all.
     planner.schedule.append(2, np.array([1.0, 0.0]))
-    assert planner.over(1).tolist() == [False, False]
+    assert planner.exhausted(1).tolist() == [False, False]
     assert planner.passes.tolist() == [0.5, 0.5]
     planner.advance()
-    assert planner.over(1).tolist() == [True, False]
+    assert planner.exhausted(1).tolist() == [True, False]
     assert planner.passes.tolist() == [1.0, 0.5]
 
 
 def test_the_order_of_a_domain_depends_on_no_other_domain() -> None:
-    alone = Plan(("law",), [50], Schedule(0, np.array([1.0])), 5, 9)
-    together = Plan(NAMES, [70, 50, 30], Schedule(0, np.array([0.2, 0.3, 0.5])), 5, 9)
+    alone = RowPlan(("law",), [50], WeightSchedule(0, np.array([1.0])), 5, 9)
+    together = RowPlan(NAMES, [70, 50, 30], WeightSchedule(0, np.array([0.2, 0.3, 0.5])), 5, 9)
     rows: dict[str, list[int]] = {"alone": [], "together": []}
     while min(map(len, rows.values())) < 50:
         rows["alone"] += (step := alone.advance()).rows[step.domains == 0].tolist()
@@ -272,7 +272,7 @@ def test_the_order_of_a_domain_depends_on_no_other_domain() -> None:
 
 def test_the_first_batches_are_a_promise() -> None:
     """A checkpoint of an older version goes on with the same rows: these figures may only change with its schema."""
-    planner = Plan(NAMES, [10, 20, 30], Schedule(0, np.array([0.2, 0.3, 0.5])), 6, 42)
+    planner = RowPlan(NAMES, [10, 20, 30], WeightSchedule(0, np.array([0.2, 0.3, 0.5])), 6, 42)
     steps = [planner.advance() for _ in range(3)]
     assert [list(zip(s.domains.tolist(), s.rows.tolist(), strict=True)) for s in steps] == PROMISED
 

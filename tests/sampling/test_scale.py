@@ -12,10 +12,10 @@ from datasets import Dataset
 
 from versatune_plugin.data.domains import Domain, DomainTable
 from versatune_plugin.data.permutation import Permutation
-from versatune_plugin.mixtures.weight_schedule import Schedule
+from versatune_plugin.mixtures.schedule import WeightSchedule
 from versatune_plugin.mixtures.weights import Vector
 from versatune_plugin.sampling.order import BLOCK
-from versatune_plugin.sampling.row_plan import Plan
+from versatune_plugin.sampling.row_plan import RowPlan
 from versatune_plugin.sampling.sampler import GlobalBatchSampler
 
 BILLION, MILLION = 10**9, 10**6
@@ -26,12 +26,12 @@ def weights(domains: int) -> Vector:
     return np.asarray(shares / shares.sum())
 
 
-def plan(domains: int, rows: int = BILLION, batch: int = 128) -> Plan:
+def plan(domains: int, rows: int = BILLION, batch: int = 128) -> RowPlan:
     names = [f"domain-{number}" for number in range(domains)]
-    return Plan(names, [rows // domains] * domains, Schedule(0, weights(domains)), batch, 1)
+    return RowPlan(names, [rows // domains] * domains, WeightSchedule(0, weights(domains)), batch, 1)
 
 
-def at_a_million_steps(planner: Plan) -> None:
+def at_a_million_steps(planner: RowPlan) -> None:
     """As if a million steps lay behind: no domain has a row more than it is owed."""
     owed = MILLION * planner.batch_size * planner.schedule.weights_at(0)
     drawn = np.floor(owed).astype(np.int64)
@@ -141,7 +141,7 @@ def test_a_thousand_ranks_share_the_batch_of_any_other_number() -> None:
 
     def second_step(rank: int, ranks: int, accumulation: int, micro: int) -> list[Any]:
         """The rank's micro-batches."""
-        planner = Plan(table.names, [size] * 6, Schedule(0, weights(6)), 1000, 1)
+        planner = RowPlan(table.names, [size] * 6, WeightSchedule(0, weights(6)), 1000, 1)
         split = {"micro_batch_size": micro, "accumulation": accumulation, "processes": ranks, "process": rank}
         batches = iter(GlobalBatchSampler(planner, table, steps_per_epoch=2, **split))
         return [next(batches) for _ in range(2 * accumulation)][accumulation:]

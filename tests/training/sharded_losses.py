@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,8 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from versatune_plugin.data.domains import Domain, DomainTable
-from versatune_plugin.training.heldout_eval import DomainLosses, HeldoutLosses
+from versatune_plugin.mixtures.observations import Measurement
+from versatune_plugin.training.heldout_eval import HeldoutEvaluation
 
 HELD_OUT = {"code": 3, "law": 7, "medicine": 4}
 PADDING = 2
@@ -68,7 +70,7 @@ def fsdp2(model: Any) -> Any:
     return fully_shard(model, mesh=mesh)
 
 
-def as_json(losses: DomainLosses) -> dict[str, Any]:
+def as_json(losses: Measurement) -> dict[str, Any]:
     assert losses.row_loss is not None
     assert losses.similarity is not None
     return {
@@ -91,19 +93,29 @@ def main(engine: str, model_path: str, out: str) -> None:
     elif engine.startswith("zero"):
         wrapped = zero(model, int(engine[-1]))
     optimizer = None if engine.startswith("zero") else torch.optim.AdamW(model.parameters(), lr=1e-2)
-    trainer: Any = SimpleNamespace(
-        model=model,
-        args=SimpleNamespace(device=torch.device("cpu"), world_size=world, process_index=rank),
-        measured_model=lambda: wrapped,
-        measured_columns=lambda data: data.column_names,
-        collate_heldout=collate,
-        _prepare_inputs=lambda batch: batch,
-        compute_loss_context_manager=nullcontext,
+
+    @contextmanager
+    def evaluating() -> Iterator[Any]:
+        wrapped.eval()
+        with torch.no_grad():
+            yield wrapped
+        wrapped.train()
+
+    port: Any = SimpleNamespace(
+        device=torch.device("cpu"),
+        world_size=world,
+        rank=rank,
+        heldout_batch_size=2,
+        tokenizer=AutoTokenizer.from_pretrained(model_path),
+        evaluating=evaluating,
+        output_layer=model.get_output_embeddings,
+        columns=lambda data: data.column_names,
+        collate=collate,
     )
-    heldout = HeldoutLosses(rows, AutoTokenizer.from_pretrained(model_path), batch_size=2)
+    heldout = HeldoutEvaluation(rows, port)
     shards = sum(int(np.prod(getattr(p, "to_local", lambda p=p: p)().shape)) for p in model.parameters())
-    measured = [heldout.measure(trainer, probe=True)]
-    np.testing.assert_allclose(heldout.measure(trainer).loss, measured[0].loss, rtol=1e-6)
+    measured = [heldout.measure(probe=True)]
+    np.testing.assert_allclose(heldout.measure().loss, measured[0].loss, rtol=1e-6)
 
     # One step of training on rows that are the same in every process, through the engine.
     model.train()
@@ -115,7 +127,7 @@ def main(engine: str, model_path: str, out: str) -> None:
     else:
         loss.backward()
         optimizer.step()
-    measured.append(heldout.measure(trainer, probe=True))
+    measured.append(heldout.measure(probe=True))
     assert model.training
     told = {"engine": type(wrapped).__name__, "own_parameters": shards, "measured": [as_json(one) for one in measured]}
     Path(f"{out}.{rank}").write_text(json.dumps(told), encoding="utf-8")

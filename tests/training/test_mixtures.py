@@ -14,7 +14,7 @@ from tests.conftest import Axolotl, Tiny
 from tests.tiny import config
 from tests.training.real_rows import DOMAINS, short_real_rows
 from versatune_plugin.artifacts.record import read_record
-from versatune_plugin.mixtures.registry import POLICIES
+from versatune_plugin.mixtures.registry import MIXTURES
 
 Line = dict[str, Any]
 Vector = np.ndarray
@@ -178,7 +178,7 @@ def test_the_weights_move_as_the_formula_says(axolotl: Axolotl, real: Tiny, tmp_
     assert np.abs(path[-1] - path[0]).max() > (1e-6 if name == "skills, cossim" else 0.002)
     rows = np.array([list(line["rows"].values()) for line in record])
     assert rows[-1].sum() == STEPS * BATCH
-    policy = POLICIES[section["mixture"]]
+    policy = MIXTURES[section["mixture"]]
     options = policy.Options(**{k: v for k, v in section.items() if k in policy.Options.model_fields})
     drawn = np.diff(rows, axis=0)
     assert policy.draws_single(options) is bool((drawn % BATCH == 0).all())
@@ -186,7 +186,7 @@ def test_the_weights_move_as_the_formula_says(axolotl: Axolotl, real: Tiny, tmp_
 
 def test_every_mixture_that_updates_is_here() -> None:
     tested = {section["mixture"] for section, _ in MOVING.values()}
-    moving = {name for name, policy in POLICIES.items() if policy.moves and policy.reads != "nothing"}
+    moving = {name for name, policy in MIXTURES.items() if policy.moves and policy.reads != "nothing"}
     assert tested == moving
 
 

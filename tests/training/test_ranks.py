@@ -138,7 +138,7 @@ def test_another_global_batch_is_refused(frozen: Frozen, axolotl: Axolotl, tmp_p
                 "a global batch was micro_batch_size 2 x gradient_accumulation_steps 4 x 1 process, and now is "
                 "micro_batch_size 2 x gradient_accumulation_steps 4 x 2 processes: set them so that their product is 8"
             ) in text
-    assert "VersaTuneError" in finished.output
+    assert "versatune_plugin.errors." in finished.output
 
 
 def test_a_trained_model_is_close_and_its_batches_the_same(axolotl: Axolotl, tiny: Tiny, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tests.training.test_run import SECTION, digest, updates
 from versatune_plugin.artifacts.record import RunRecord, read_record
 from versatune_plugin.console.plots import plot_weights
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.mixtures.playback import record_complaints
+from versatune_plugin.mixtures.playback import record_problems
 
 STEPS, SAVED = 12, 8
 NAMES = ("code", "law", "medicine")
@@ -121,7 +121,7 @@ def test_no_reader_fails_at_a_damaged_line(run: Run, tmp_path: Path, damage: str
     for at in range(len(run.lines)):
         file = tmp_path / f"{at}.jsonl"
         file.write_bytes(b"".join(DAMAGES[damage](run.lines, at)))
-        complaints = record_complaints("schedule", file, NAMES)
+        complaints = record_problems("schedule", file, NAMES)
         problem = None
         try:
             plot_weights(read_record(file), tmp_path / "weights.svg")

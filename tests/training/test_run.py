@@ -17,8 +17,8 @@ from tests.batches import batches
 from tests.conftest import Axolotl, Tiny
 from tests.tiny import write_model
 from versatune_plugin.artifacts.record import read_record
-from versatune_plugin.mixtures.weight_schedule import Schedule
-from versatune_plugin.sampling.row_plan import Plan
+from versatune_plugin.mixtures.schedule import WeightSchedule
+from versatune_plugin.sampling.row_plan import RowPlan
 
 SECTION: dict[str, Any] = {
     "mixture": "versatune",
@@ -37,7 +37,7 @@ def digest(folder: Path, name: str = "model.safetensors") -> str:
 
 def updates(folder: Path) -> list[dict[str, Any]]:
     """Updates, turns and measurements without the wall clock."""
-    lines = [line for line in read_record(folder) if line["kind"] in ("update", "turn", "measure")]
+    lines = [line for line in read_record(folder) if line["kind"] in ("update", "scheduled", "measure")]
     return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
 
 
@@ -77,11 +77,11 @@ def test_the_start_is_impossible_to_miss(run: Run) -> None:
 def test_batches_are_those_of_the_plan_with_no_lag(run: Run) -> None:
     record = read_record(run.out)
     start = record[0]
-    schedule = Schedule(0, np.array([start["weights"][name] for name in NAMES]))
+    schedule = WeightSchedule(0, np.array([start["weights"][name] for name in NAMES]))
     for line in record:
         if line["kind"] == "update":
             schedule.append(line["step"], np.array([line["weights"][name] for name in NAMES]))
-    plan = Plan(NAMES, [start["training_rows"][name] for name in NAMES], schedule, 4, 7)
+    plan = RowPlan(NAMES, [start["training_rows"][name] for name in NAMES], schedule, 4, 7)
     for step in range(60):
         planned = Counter(NAMES[index] for index in plan.advance().domains)
         assert Counter(row.split()[0] for row in run.batches[step]) == planned, f"step {step}"

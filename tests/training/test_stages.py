@@ -105,8 +105,8 @@ def test_each_stage_warms_up_and_decays_on_its_own(run: Run) -> None:
 def test_the_mixture_of_a_stage_moves_within_it(run: Run) -> None:
     start, *record = read_record(run.out)
     assert start["weights"] == pytest.approx({"code": 36 / 62, "law": 0.0, "medicine": 26 / 62})
-    moves = [line for line in record if line["kind"] in ("update", "turn")]
-    kinds = [("update", 6), ("update", 12), ("turn", FIRST)]
+    moves = [line for line in record if line["kind"] in ("update", "scheduled")]
+    kinds = [("update", 6), ("update", 12), ("scheduled", FIRST)]
     kinds += [("update", step) for step in range(FIRST + 6, FIRST + SECOND, 6)]
     assert [(line["kind"], line["step"]) for line in moves] == kinds
     assert moves[0]["weights"] == moves[1]["weights"] == start["weights"]
@@ -169,7 +169,7 @@ def test_a_killed_run_goes_on_in_the_same_record(run: Run, axolotl: Axolotl, tmp
     finished = axolotl.train({**run.config, "output_dir": str(out), "auto_resume_from_checkpoints": True})
     assert finished.status == 0, finished.output
     assert updates(out) == updates(run.out)
-    assert [line["step"] for line in read_record(out) if line["kind"] == "turn"] == [FIRST]
+    assert [line["step"] for line in read_record(out) if line["kind"] == "scheduled"] == [FIRST]
 
 
 def test_a_stage_that_stands_still_beside_a_bandit_is_not_measured(
@@ -180,4 +180,4 @@ def test_a_stage_that_stands_still_beside_a_bandit_is_not_measured(
     finished = axolotl.train(tiny.config(tmp_path / "out", versatune=section))
     assert finished.status == 0, finished.output
     seen = [(line["kind"], line["step"]) for line in updates(tmp_path / "out")]
-    assert seen == [("measure", 0), ("turn", 4), ("update", 5), ("update", 6), ("update", 7), ("measure", 8)]
+    assert seen == [("measure", 0), ("scheduled", 4), ("update", 5), ("update", 6), ("update", 7), ("measure", 8)]

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 
 from tests.training.states import LOSSES, NAMES, VERSATUNE, advanced, live
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.training.checkpoint import STATE_FILE, TRAINER_STATE, complete, torn, undamaged
+from versatune_plugin.mixtures.observations import Measurement
+from versatune_plugin.training.checkpoint import STATE_FILE, TRAINER_STATE, complete, incompleteness, undamaged
 from versatune_plugin.training.digests import DIGESTS_FILE, Digesting, damage, digests_of, write_digests
-from versatune_plugin.training.live import LiveMixture
+from versatune_plugin.training.run import MixtureRun
 
 STAGES = [{"domains": ["law"], "steps": 3}, {"domains": ["code", "medicine"], "steps": 30, "mixture": "uniform"}]
 KINDS: dict[str, dict[str, Any]] = {
@@ -60,13 +61,13 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-def resumed(section: dict[str, Any], checkpoint: Path, **changes: Any) -> LiveMixture:
+def resumed(section: dict[str, Any], checkpoint: Path, **changes: Any) -> MixtureRun:
     mixture = live(section, checkpoint.parent, **changes)
     mixture.resume(checkpoint)
     return mixture
 
 
-def next_rows(mixture: LiveMixture, steps: int = 4) -> list[Any]:
+def next_rows(mixture: MixtureRun, steps: int = 4) -> list[Any]:
     drawn = []
     for _ in range(steps):
         planned = mixture.sampler.plan.advance()
@@ -78,11 +79,11 @@ def next_rows(mixture: LiveMixture, steps: int = 4) -> list[Any]:
 def test_what_a_run_wrote_is_taken_back(saved: dict[str, Path], kind: str, tmp_path: Path) -> None:
     mixture = resumed(KINDS[kind], saved[kind], **options(kind))
     again = advanced_copy(mixture, tmp_path / "checkpoint-5")
-    for name in ("weights", "first_step", "sampler", "policy", "first_row_loss", "fingerprint"):
+    for name in ("controller", "sampler", "fingerprint"):
         assert again[name] == json.loads((saved[kind] / STATE_FILE).read_text())[name]
 
 
-def advanced_copy(mixture: LiveMixture, checkpoint: Path) -> dict[str, Any]:
+def advanced_copy(mixture: MixtureRun, checkpoint: Path) -> dict[str, Any]:
     checkpoint.mkdir()
     mixture.save(checkpoint, 5)
     return dict(json.loads((checkpoint / STATE_FILE).read_text()))
@@ -126,8 +127,7 @@ def test_junk_in_any_place_is_refused_or_changes_nothing(
         return
     # A number that a run could have written: the plan goes on, at once and within bounds.
     assert changed == state or place[0] in (
-        "weights", "first_step", "sampler", "policy", "previous_loss", "first_row_loss", "batch_losses",
-        "measuring_seconds", "split", "fingerprint",
+        "controller", "sampler", "measuring_seconds", "split", "fingerprint",
     )  # fmt: skip
     assert len(next_rows(mixture)) == 4
 
@@ -135,17 +135,17 @@ def test_junk_in_any_place_is_refused_or_changes_nothing(
 @pytest.mark.parametrize(
     ("place", "value", "told"),
     [
-        ("weights.law", 5 / 6, "weights sum to 1.5, not to 1"),
-        ("weights.law", -0.1, "weights.law: Input should be greater than or equal to 0"),
+        ("controller.weights.law", 5 / 6, "controller.weights sum to 1.5, not to 1"),
+        ("controller.weights.law", -0.1, "controller.weights.law: Input should be greater than or equal to 0"),
         ("sampler.plan.cursor.law", -3, "sampler.plan.cursor.law: Input should be greater than or equal to 0"),
         ("sampler.plan.cursor.law", 400, "sampler.plan.cursor of law is beyond the"),
         ("sampler.plan.step", 4, "step is 5, sampler.plan.step 4"),
         ("sampler.plan.credit.law", 1e9, "sampler.plan.credit of law is 1e+09, more than any run owes"),
         ("sampler.plan.drawn.law", 3, "rows, but 5 steps of 8 were done"),
         ("step", True, "step: Input should be a valid integer"),
-        ("weights.poetry", 0.0, "weights is of the domains"),
-        ("policy.state", {"x": 1}, "policy.state is none of the mixture 'versatune'"),
-        ("previous_loss", {"law": 1.0}, "previous_loss is of the domains ['law']"),
+        ("controller.weights.poetry", 0.0, "controller.weights is of the domains"),
+        ("controller.state", {"x": 1}, "controller.state is none of the mixture 'versatune'"),
+        ("controller.previous_loss", {"law": 1.0}, "controller.previous_loss is of the domains ['law']"),
         ("extra", 1, "extra: Extra inputs are not permitted"),
     ],
 )
@@ -179,7 +179,7 @@ def test_every_file_deleted_cut_or_with_one_bit_flipped_is_recognised(saved: dic
     whole = tmp_path / "whole" / "checkpoint-5"
     shutil.copytree(saved["versatune"], whole)
     write_digests(whole, digests_of(whole))
-    assert (torn(whole), damage(whole)) == (None, None)
+    assert (incompleteness(whole), damage(whole)) == (None, None)
     names = sorted(path.name for path in whole.iterdir())
     assert len(names) == 7
     for name in names:
@@ -195,7 +195,7 @@ def test_every_file_deleted_cut_or_with_one_bit_flipped_is_recognised(saved: dic
             else:
                 middle = len(content) // 2
                 path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
-            seen = torn(checkpoint) or damage(checkpoint)
+            seen = incompleteness(checkpoint) or damage(checkpoint)
             if name == STATE_FILE and harm == "deleted":
                 # As a run without the plugin would have left it.
                 assert complete(checkpoint.parent) == []
@@ -253,12 +253,13 @@ def test_digests_are_written_between_steps_and_never_into_another_checkpoint(
 
 def test_a_first_loss_that_is_not_finite_is_saved_and_taken_back(tmp_path: Path) -> None:
     mixture = live(KINDS["skills"], tmp_path)
-    assert mixture.first_row_loss is not None
-    mixture.first_row_loss[0][1], mixture.first_row_loss[2][0] = np.nan, np.inf
+    first = [np.ones(4) for _ in NAMES]
+    first[0][1], first[2][0] = np.nan, np.inf
+    mixture.controller.begin(Measurement(np.ones(3), np.ones(3), np.ones(3), 0.0, row_loss=first))
     again = resumed(KINDS["skills"], advanced(mixture, 5, tmp_path / "checkpoint-5"))
-    assert again.first_row_loss is not None
-    assert [np.isfinite(rows).tolist() for rows in again.first_row_loss] == [
-        np.isfinite(rows).tolist() for rows in mixture.first_row_loss
+    kept = again.controller.state_dict()["first_row_loss"]
+    assert [[loss is not None for loss in rows] for rows in kept.values()] == [
+        np.isfinite(rows).tolist() for rows in first
     ]
 
 
@@ -285,7 +286,7 @@ ACCEPTED: dict[str, tuple[str, dict[str, Any], dict[str, Any], str | None]] = {
         "stages",
         {**KINDS["stages"], "stages": [{"domains": ["law"], "steps": 33}]},
         {"max_steps": None},
-        "it stood in stage 2 of 1",
+        "it stood in stage 2, and step 5 is in stage 1",
     ),
     "a stage's length": (
         "stages",
@@ -312,7 +313,7 @@ def test_accepted_changes_go_on_and_say_what_starts_anew(
     with caplog.at_level(logging.WARNING, "axolotl.versatune"):
         mixture = resumed({**section, "accept_changes": True}, saved[kind], **changes)
     assert (told in caplog.text) if told else not caplog.records, caplog.text
-    weights = mixture.schedule.weights_at(5)
+    weights = mixture.controller.weights_at(5)
     assert weights.sum() == pytest.approx(1)
     assert weights.min() >= 0
     for domains, rows in next_rows(mixture):
@@ -321,7 +322,7 @@ def test_accepted_changes_go_on_and_say_what_starts_anew(
         assert weights.min() >= 0.3 - 1e-12
     if change in ("a schedule", "a mixture that does not move"):
         fresh = live(section, saved[kind].parent)
-        assert weights.tolist() == pytest.approx(fresh.schedule.weights_at(0).tolist())
+        assert weights.tolist() == pytest.approx(fresh.controller.weights_at(0).tolist())
     if change == "a stage's domains":
         assert weights.tolist() == [1.0, 0.0, 0.0]
     if change in ("fewer stages", "a stage's length"):

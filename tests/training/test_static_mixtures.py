@@ -13,7 +13,7 @@ from tests.conftest import Axolotl, Tiny
 from tests.tiny import config
 from tests.training.real_rows import DOMAINS, short_real_rows
 from versatune_plugin.artifacts.record import read_record
-from versatune_plugin.mixtures.registry import POLICIES
+from versatune_plugin.mixtures.registry import MIXTURES
 
 PRIOR = np.array([0.3, 0.1, 0.25, 0.15, 0.12, 0.08])
 KNOWLEDGE = dict(zip(DOMAINS, PRIOR.tolist(), strict=True))
@@ -68,7 +68,7 @@ def test_weights_by_step_and_their_mean(axolotl: Axolotl, real: Tiny, tmp_path: 
     stretches = [(0, even([6, 5, 4, 3, 2, 1])), (4, LAW), (7, even(np.ones(6))), (10, PRIOR)]
     written = [{"step": step, "weights": dict(zip(DOMAINS, w.tolist(), strict=True))} for step, w in stretches]
     record = train(axolotl, real, tmp_path / "one", {"mixture": "schedule", "schedule": written}, max_steps=STEPS)
-    turns = [line for line in record if line["kind"] == "turn"]
+    turns = [line for line in record if line["kind"] == "scheduled"]
     assert [line["step"] for line in turns] == [4, 7, 10]
     for line, (_, weights) in zip(turns, stretches[1:], strict=True):
         assert list(line["weights"].values()) == pytest.approx(weights.tolist(), abs=1e-12)
@@ -105,7 +105,7 @@ def test_the_stages_of_a_preset(axolotl: Axolotl, real: Tiny, tmp_path: Path, na
     record = train(axolotl, real, tmp_path / "out", section)
     stages = record[0]["stages"]
     assert [list(stage["rows"].values()) for stage in stages] == [pool.astype(int).tolist() for pool in pools]
-    turns = [line for line in record if line["kind"] == "turn"]
+    turns = [line for line in record if line["kind"] == "scheduled"]
     assert [line["step"] for line in turns] == [stage["first_step"] for stage in stages[1:]]
     before = np.zeros(6)
     for number, line in enumerate([*turns, record[-1]]):
@@ -121,4 +121,4 @@ def test_every_mixture_is_run_on_real_rows() -> None:
 
     here = {section["mixture"] for section, _ in (*STATIC.values(), *PRESETS.values())} | {"schedule", "replay"}
     # `stages` itself is the presets' class; tests/training/test_stages.py follows it closely.
-    assert here | {section["mixture"] for section, _ in MOVING.values()} | {"stages"} == set(POLICIES)
+    assert here | {section["mixture"] for section, _ in MOVING.values()} | {"stages"} == set(MIXTURES)

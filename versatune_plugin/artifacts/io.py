@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import ArtifactError
 
 PROBE_BYTES = 1 << 14
 
@@ -38,18 +38,18 @@ def read_json(path: Path, kind: str, schema: int) -> dict[str, Any]:
         VersaTuneError: the file is missing, cut off, not JSON, of another kind or of another schema version.
     """
     if not path.is_file():
-        raise VersaTuneError(f"{path}: no such file; {_maker(kind)}")
+        raise ArtifactError(f"{path}: no such file; {_maker(kind)}")
     try:
         payload = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise VersaTuneError(
+        raise ArtifactError(
             f"{path}: not complete JSON ({error}); the file was cut off or edited: {_maker(kind)}"
         ) from error
     if not isinstance(payload, dict) or payload.get("kind") != kind:
         found = payload.get("kind") if isinstance(payload, dict) else type(payload).__name__
-        raise VersaTuneError(f"{path}: its kind is {found!r}, but {kind!r} is needed here; {_maker(kind)}")
+        raise ArtifactError(f"{path}: its kind is {found!r}, but {kind!r} is needed here; {_maker(kind)}")
     if payload.get("schema") != schema:
-        raise VersaTuneError(
+        raise ArtifactError(
             f"{path}: schema version {payload.get('schema')!r}, but this version of versatune reads {schema}; "
             + _maker(kind)
         )
@@ -102,7 +102,7 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
         VersaTuneError: the file is missing, or a line before the last is not JSON.
     """
     if not path.is_file():
-        raise VersaTuneError(f"{path}: no such file")
+        raise ArtifactError(f"{path}: no such file")
     # Bytes, not text: str.splitlines would also split at U+2028, and a torn line may end inside a character.
     lines = path.read_bytes().split(b"\n")
     records = []
@@ -114,7 +114,7 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             if number == len(lines):
                 break
-            raise VersaTuneError(f"{path}, line {number}: not JSON ({error}); remove the line or the file") from error
+            raise ArtifactError(f"{path}, line {number}: not JSON ({error}); remove the line or the file") from error
     return records
 
 
@@ -136,7 +136,7 @@ def check_writable(path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise VersaTuneError(
+        raise ArtifactError(
             f"{path} cannot be written ({error.strerror}; {free_space(path)}), so nothing was started: free space "
             "there, make it writable, or choose another place"
         ) from error
@@ -168,7 +168,7 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise VersaTuneError(
+        raise ArtifactError(
             f"{path}: cannot be written ({error.strerror}; {free_space(path)}); what it held before is intact. Free "
             "space there, or make it writable, and run the same command again"
         ) from error

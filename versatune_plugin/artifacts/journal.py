@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from versatune_plugin.artifacts.fingerprint import settings_differences
 from versatune_plugin.artifacts.io import append_json_lines, read_json_lines, write_json_lines
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import ArtifactError
 
 SCHEMA = 1
 
@@ -67,34 +68,20 @@ class Journal:
 
     def _check_header(self, header: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
         if header.get("kind") != self._kind or header.get("schema") != SCHEMA:
-            raise VersaTuneError(f"{self.path}: no file of {self._kind}, schema {SCHEMA}; {self._remedy}")
-        kept, wanted = _flat(header["settings"]), _flat(json.loads(json.dumps(settings)))
-        differences = [
-            f"{name}: the file has {kept.get(name)!r}, this run has {wanted.get(name)!r}"
-            for name in sorted(kept.keys() | wanted.keys())
-            if kept.get(name) != wanted.get(name)
-        ]
+            raise ArtifactError(f"{self.path}: no file of {self._kind}, schema {SCHEMA}; {self._remedy}")
+        differences = settings_differences(header["settings"], json.loads(json.dumps(settings)), "in the file")
         if differences:
-            raise VersaTuneError.collected(f"{self.path} was made with other settings; {self._remedy}", differences)
+            raise ArtifactError.collected(
+                f"{self.path} was made with other settings; {self._remedy}", list(differences.values())
+            )
 
     def _whole_batches(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for number, record in enumerate(records):
             place = (number // self._texts + 1, number % self._texts)
             if (record.get("iteration"), record.get("index")) != place:
-                raise VersaTuneError(
+                raise ArtifactError(
                     f"{self.path}, line {number + 2}: iteration {place[0]}, index {place[1]} is expected here, but "
                     f"{record.get('iteration')}, {record.get('index')} was found; {self._remedy}"
                 )
         iterations, rest = divmod(len(records), self._texts)
         return records[: iterations * self._texts + rest // self._batch_size * self._batch_size]
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted name, so that a difference is named exactly."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat

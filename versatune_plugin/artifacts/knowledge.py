@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from versatune_plugin.artifacts.io import read_json, write_json
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import ArtifactError
 
 KIND = "versatune.knowledge"
 SCHEMA = 1
@@ -57,7 +57,7 @@ def load_knowledge(path: Path) -> Knowledge:
     payload = read_json(path, KIND, SCHEMA)
     lacking = [name for name in _REQUIRED if name not in payload]
     if lacking:
-        raise VersaTuneError(f"{path}: lacks {', '.join(lacking)}; make it anew with `axolotl versatune detect CONFIG`")
+        raise ArtifactError(f"{path}: lacks {', '.join(lacking)}; make it anew with `axolotl versatune detect CONFIG`")
     made_by = {name: value for name, value in payload.items() if name not in (*_REQUIRED, "kind", "schema")}
     return Knowledge(**{name: payload[name] for name in _REQUIRED}, made_by=made_by, path=path)
 
@@ -77,10 +77,10 @@ def read_knowledge(path: Path, domains: Sequence[str]) -> dict[str, float]:
     payload = read_json(path, KIND, SCHEMA)
     found = payload.get("probabilities")
     if not isinstance(found, dict):
-        raise VersaTuneError(f"{path}: `probabilities` must map each domain to a number, but is {found!r}")
+        raise ArtifactError(f"{path}: `probabilities` must map each domain to a number, but is {found!r}")
     problems = _problems(found, domains)
     if problems:
-        raise VersaTuneError.collected(f"{path}: the knowledge distribution cannot be used", problems)
+        raise ArtifactError.collected(f"{path}: the knowledge distribution cannot be used", problems)
     return {name: float(found[name]) for name in domains}
 
 

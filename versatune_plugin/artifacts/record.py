@@ -13,10 +13,12 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from versatune_plugin.artifacts.io import append_json_line, json_lines, read_json_lines, write_json_lines
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import ArtifactError
 
 LOG = logging.getLogger("axolotl.versatune")
 RECORD_FILE = "versatune.jsonl"
+# The lines from whose step on other weights may rule.
+WEIGHT_LINES = ("update", "scheduled")
 Line = TypeVar("Line")
 Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -43,7 +45,9 @@ class RunRecord:
         self._set_aside()
         self.add("start", {"run": self._run, **facts})
 
-    def resume(self, step: int, so_far: Mapping[str, Any] | None, facts: Mapping[str, Any], over: bool = False) -> None:
+    def resume(
+        self, step: int, so_far: Mapping[str, Any] | None, facts: Mapping[str, Any], finished: bool = False
+    ) -> None:
         """Go on after ``step`` with the lines that were there when its checkpoint was saved; later ones are done again.
 
         A record that is not what the checkpoint says is kept under another name, and a new one begins at ``step``.
@@ -52,7 +56,7 @@ class RunRecord:
             step: optimizer steps done.
             so_far: what `so_far` was when the checkpoint was saved.
             facts: for the first line, if there is no record to go on with.
-            over: nothing is left to train, and the end is measured again.
+            finished: nothing is left to train, and the end is measured again.
         """
         if so_far is not None:
             self._run = so_far["run"]
@@ -63,7 +67,7 @@ class RunRecord:
             assert data is not None
             assert so_far is not None
             kept = [json.loads(line) for line in data[: so_far["bytes"]].split(b"\n") if line]
-            if over and kept[-1]["kind"] == "measure" and kept[-1]["step"] == step:
+            if finished and kept[-1]["kind"] == "measure" and kept[-1]["step"] == step:
                 kept.pop()
         elif data is not None and _begins_with(data, start):
             # Begun when the run was resumed from here before, and nothing of it came to a checkpoint.
@@ -87,7 +91,7 @@ class RunRecord:
         self._written.add(lines)
 
     def add(self, kind: str, facts: Mapping[str, Any]) -> None:
-        """Append a line of ``kind`` (``update``, ``turn``, ``measure`` or ``end``)."""
+        """Append a line of ``kind`` (``update``, ``scheduled``, ``measure`` or ``end``)."""
         line = {"kind": kind, **facts}
         append_json_line(self.path, line)
         self._written.add([line])
@@ -134,7 +138,7 @@ class _Told(BaseModel):
 
     model_config = ConfigDict(strict=True)
 
-    kind: Literal["measure", "update", "turn"]
+    kind: Literal["measure", "update", "scheduled"]
     step: int = Field(ge=0)
     weights: dict[str, Share]
     loss: dict[str, float | None] | None = None
@@ -165,7 +169,7 @@ def read_record(path: Path) -> list[dict[str, Any]]:
     file = path / RECORD_FILE if path.is_dir() else path
     lines: Sequence[Any] = read_json_lines(file)
     if not lines or not isinstance(lines[0], Mapping) or lines[0].get("kind") != "start":
-        raise VersaTuneError(f"{file}: no record of a run (its first line must have kind 'start')")
+        raise ArtifactError(f"{file}: no record of a run (its first line must have kind 'start')")
     start = _checked(FIRST, file, 1, lines[0])
     before = start.resumed_at
     for number, line in enumerate(lines[1:], start=2):
@@ -192,8 +196,8 @@ def _checked(model: TypeAdapter[Line], file: Path, number: int, line: Any) -> Li
         raise _not_of_a_run(file, number, f"{place}: {first['msg']}" if place else first["msg"]) from None
 
 
-def _not_of_a_run(file: Path, number: int, problem: str) -> VersaTuneError:
-    return VersaTuneError(
+def _not_of_a_run(file: Path, number: int, problem: str) -> ArtifactError:
+    return ArtifactError(
         f"{file}, line {number} is not of a run's record ({problem}): it was edited or damaged, or two were joined. "
         "Take the file from a copy"
     )

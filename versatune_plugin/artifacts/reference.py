@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from versatune_plugin.artifacts.io import read_json
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import ArtifactError
 
 KIND = "versatune.reference"
 SCHEMA = 1
@@ -27,7 +27,7 @@ def read_reference(path: Path) -> dict[str, Any]:
     payload = read_json(path, KIND, SCHEMA)
     lacking = [key for key in REQUIRED if key not in payload]
     if lacking:
-        raise VersaTuneError(
+        raise ArtifactError(
             f"{path}: lacks {', '.join(lacking)}; make it anew with `axolotl versatune reference CONFIG`, or write the "
             "losses into the YAML: `reference: {domain: nats per token, ...}`"
         )

@@ -11,16 +11,17 @@ from pydantic_core import PydanticUndefined
 from rich.console import Console
 from rich.table import Table
 
-from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.mixtures.base import Policy
-from versatune_plugin.mixtures.registry import POLICIES
-from versatune_plugin.mixtures.stages import StagedOptions
+from versatune_plugin.errors import ConfigurationError
+from versatune_plugin.mixtures.base import NamedMixture
+from versatune_plugin.mixtures.observations import BatchObservation, HeldoutObservation, Observation, ProbeObservation
+from versatune_plugin.mixtures.registry import MIXTURES
+from versatune_plugin.mixtures.stages import StagedMixture
 
-COSTS = {
-    "nothing": "nothing",
-    "held-out losses": "a forward pass of the held-out rows at each update",
-    "probes": "a forward pass of the held-out rows at each update",
-    "training losses": "nothing: it reads the losses of training batches",
+COSTS: dict[type[Observation] | None, str] = {
+    None: "nothing",
+    HeldoutObservation: "a forward pass of the held-out rows at each update",
+    ProbeObservation: "a forward pass of the held-out rows at each update",
+    BatchObservation: "nothing: it reads the losses of training batches",
 }
 
 
@@ -28,17 +29,17 @@ def show_mixtures(name: str | None = None) -> None:
     """Print all mixtures, or one.
 
     Raises:
-        VersaTuneError: there is none of that name.
+        ConfigurationError: there is none of that name.
     """
-    if name is not None and name not in POLICIES:
-        raise VersaTuneError(f"unknown mixture {name!r}; choose one of {', '.join(POLICIES)}")
+    if name is not None and name not in MIXTURES:
+        raise ConfigurationError(f"unknown mixture {name!r}; choose one of {', '.join(MIXTURES)}")
     console = Console(width=120, highlight=False)
-    for policy in POLICIES.values() if name is None else [POLICIES[name]]:
-        console.print(f"[bold]{policy.name}[/bold]  {policy.summary}")
-        console.print(f"  source   {policy.paper}")
-        console.print(f"  costs    {cost(policy)}")
-        console.print(f"  needs    {needs(policy)}")
-        if rows := list(options_of(policy.Options)):
+    for mixture in MIXTURES.values() if name is None else [MIXTURES[name]]:
+        console.print(f"[bold]{mixture.name}[/bold]  {mixture.summary}")
+        console.print(f"  source   {mixture.source}")
+        console.print(f"  costs    {cost(mixture)}")
+        console.print(f"  needs    {needs(mixture)}")
+        if rows := list(options_of(mixture.Options)):
             table = Table(box=None, show_header=False, padding=(0, 2))
             for row in rows:
                 table.add_row(*row)
@@ -46,18 +47,19 @@ def show_mixtures(name: str | None = None) -> None:
         console.print()
 
 
-def cost(policy: type[Policy]) -> str:
+def cost(mixture: type[NamedMixture]) -> str:
     """What the updates of a mixture cost."""
-    if issubclass(policy.Options, StagedOptions):
+    if issubclass(mixture, StagedMixture):
         return "that of the mixtures of its stages, and a measurement between two stages"
-    return COSTS[policy.reads]
+    return COSTS[mixture.requirements(mixture.Options.model_construct()).observes]
 
 
-def needs(policy: type[Policy]) -> str:
+def needs(mixture: type[NamedMixture]) -> str:
     """What has to be configured beside the mixture."""
-    if issubclass(policy.Options, StagedOptions):
+    if issubclass(mixture, StagedMixture):
         return "what the mixtures of its stages need"
-    asked = (("knowledge", policy.uses_prior), ("reference", policy.uses_reference))
+    required = mixture.requirements(mixture.Options.model_construct())
+    asked = (("knowledge", required.prior), ("reference", required.reference))
     return " and ".join(f"`{name}:`" for name, used in asked if used) or "nothing else"
 
 

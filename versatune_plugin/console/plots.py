@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from versatune_plugin.artifacts.record import WEIGHT_LINES
+
 # Okabe and Ito's palette, which the common forms of colour blindness keep apart, with a grey for its yellow.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#7F7F7F")
 LINES = ("-", "--", ":")
@@ -29,7 +31,7 @@ def plot_weights(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     start = records[0]
     changes = [
         (start.get("resumed_at", 0), start["weights"]),
-        *((line["step"], line["weights"]) for line in records if line["kind"] in ("update", "turn")),
+        *((line["step"], line["weights"]) for line in records if line["kind"] in WEIGHT_LINES),
     ]
     last = max([start["total_steps"], *(step for step, _ in changes)])
     steps = [step for step, _ in changes] + [last]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from versatune_plugin.data.permutation import Permutation
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import DataError
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -183,7 +183,7 @@ class DomainTable:
             if domain.size <= rows
         ]
         if problems:
-            raise VersaTuneError.collected("the held-out rows leave nothing to train on", problems)
+            raise DataError.collected("the held-out rows leave nothing to train on", problems)
         return self.with_heldout(
             {
                 domain.name: domain.first + Permutation(domain.size, seed, "heldout", domain.name).rows(np.arange(rows))
@@ -218,7 +218,7 @@ class DomainTable:
                 )
             domains.append(settled)
         if problems:
-            raise VersaTuneError.collected("the held-out rows leave nothing to train on", problems)
+            raise DataError.collected("the held-out rows leave nothing to train on", problems)
         return replace(self, domains=tuple(domains))
 
     def only(self, name: str) -> DomainTable:

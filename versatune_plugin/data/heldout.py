@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from versatune_plugin.data.domains import DomainTable
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import DataError
 
 
 def text_key(text: str) -> str:
@@ -49,10 +49,10 @@ def same_rows(table: DomainTable, tokenizer: Any, others: DomainTable, other_tok
     )
     remedy = "same chat template, or a larger `sequence_len`"
     if lacking:
-        raise VersaTuneError(f"domain {name!r}: {lacking} of {len(wanted)} held-out rows do not occur {told}{remedy}")
+        raise DataError(f"domain {name!r}: {lacking} of {len(wanted)} held-out rows do not occur {told}{remedy}")
     excluded = np.array([row for row, key in enumerate(keys) if key not in trained], dtype=np.int64)
     if len(np.union1d(found, excluded)) == len(keys):
-        raise VersaTuneError(f"domain {name!r}: none of the rows that the run trains on occurs {told}{remedy}")
+        raise DataError(f"domain {name!r}: none of the rows that the run trains on occurs {told}{remedy}")
     return others.with_heldout({name: found}, excluded)
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from versatune_plugin.data.domains import IGNORED_LABEL, Domain, DomainTable, Keys, LeftOut, Rows
 from versatune_plugin.data.permutation import Permutation
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import DataError
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -53,7 +53,7 @@ def load_rows(cfg: Any, labels: Sequence[str]) -> DomainTable:
     if empty := [name for name, part in parts.items() if not len(part)]:
         # Nothing is known of their columns.
         problems = [f"domain {name!r} has no rows left: look at its files and at `sequence_len`" for name in empty]
-        raise VersaTuneError.collected("there is nothing to train on", problems)
+        raise DataError.collected("there is nothing to train on", problems)
     names = sorted(parts)
     aligned = dict(zip(names, _aligned({name: parts[name] for name in names}), strict=True))
     chosen, left_out = _chosen(cfg, {name: aligned[name] for name in in_order})
@@ -105,10 +105,10 @@ def validation_rows(size: float | None, rows: Mapping[str, int], seed: int) -> d
     """
     total = sum(rows.values())
     if size and size < 0:
-        raise VersaTuneError(f"val_set_size: {size} is no number of rows and no share of them; set it to 0 or more")
+        raise DataError(f"val_set_size: {size} is no number of rows and no share of them; set it to 0 or more")
     wanted = 0 if not size else int(size) if size > 1 else int(np.ceil(float(size) * total))
     if wanted > total - len(rows):
-        raise VersaTuneError(
+        raise DataError(
             f"val_set_size: {size} takes {wanted} of {total} rows, and each of {len(rows)} domains needs one to train "
             "on; set it lower"
         )
@@ -147,7 +147,7 @@ def _prepared(cfg: Any, labels: Sequence[str], name: str, with_tests: bool) -> t
         with place.prepared(one) as ready:
             loaded = load_datasets(cfg=ready)
     except ValueError as error:
-        raise VersaTuneError(f"domain {name!r}: Axolotl cannot prepare its rows: {error}") from error
+        raise DataError(f"domain {name!r}: Axolotl cannot prepare its rows: {error}") from error
     except Exception as error:
         error.add_note(f"while the rows of domain {name!r} were loaded")
         raise
@@ -175,7 +175,7 @@ def _chosen(cfg: Any, parts: Mapping[str, Dataset]) -> tuple[dict[str, Rows], di
             problems.append(f"domain {name!r} has no rows left: {_why_none(len(part), counts)}")
         chosen[name], left_out[name] = rows, counts
     if problems:
-        raise VersaTuneError.collected("there is nothing to train on", problems)
+        raise DataError.collected("there is nothing to train on", problems)
     return chosen, left_out
 
 
@@ -213,7 +213,7 @@ def _aligned(parts: Mapping[str, Dataset]) -> list[Dataset]:
             shown = ", ".join(f"{kind} in {name!r}" for name, kind in kinds.items())
             problems.append(f"column {column!r}: it is {shown}; write the files alike, or leave the column out")
     if problems:
-        raise VersaTuneError.collected("the rows of the domains cannot be joined", problems)
+        raise DataError.collected("the rows of the domains cannot be joined", problems)
     aligned = []
     for part in parts.values():
         own = part.select_columns([column for column in part.column_names if column in common])
@@ -246,7 +246,7 @@ def _check_evaluation_packs(cfg: Any, split: Dataset | None) -> None:
     if split is None or not packs or cfg.is_preprocess:
         return
     if calculate_total_num_steps(cfg, split, update=False) == 0:
-        raise VersaTuneError(
+        raise DataError(
             f"val_set_size: {cfg.val_set_size} holds back {len(split)} rows, too few to pack an evaluation batch of "
             "them: set `eval_sample_packing: false`, or hold back more"
         )

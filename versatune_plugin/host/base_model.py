@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from versatune_plugin.artifacts.fingerprint import tokenizer_fingerprint
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from axolotl.utils.dict import DictDefault
@@ -85,7 +85,7 @@ def weights_identity(name: str, revision: str | None = None) -> str:
         try:
             return Path(hf_hub_download(name, "config.json", revision=revision)).parent.name
         except (OSError, ValueError) as error:
-            raise VersaTuneError(
+            raise ConfigurationError(
                 f"{name}: neither a folder nor a model that the hub or its cache has ({error})"
             ) from error
     digest = hashlib.sha256()

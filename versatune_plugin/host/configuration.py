@@ -1,4 +1,4 @@
-"""The section ``versatune:`` of an Axolotl YAML: what may stand there, checked with all problems in one message."""
+"""Reading the section ``versatune:`` of an Axolotl YAML: all that is wrong with it in one message."""
 
 from __future__ import annotations
 
@@ -7,112 +7,42 @@ import sys
 import unicodedata
 from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import ConfigurationError
 from versatune_plugin.host.conflicts import host_conflicts
+from versatune_plugin.host.section import Section
 from versatune_plugin.host.startup import PLUGIN_NAMES
-from versatune_plugin.mixtures.base import PolicyOptions, Traits
-from versatune_plugin.mixtures.registry import POLICIES
-from versatune_plugin.mixtures.stages import Stage, StagedOptions
-from versatune_plugin.mixtures.weights import complaints
+from versatune_plugin.mixtures.base import NamedMixture
+from versatune_plugin.mixtures.registry import MIXTURES
+from versatune_plugin.mixtures.weights import weight_problems
 
 HEADING = "this configuration cannot be trained with VersaTune"
 # Longer names are a mistake, and no table could show them.
 LONGEST_NAME = 200
 
 
-class Section(BaseModel):
-    """The section ``versatune:``. The options of the chosen mixture stand beside these.
-
-    Example::
-
-        versatune:
-          mixture: versatune
-          knowledge: knowledge.json
-          reference: reference.json
-          sigma: 0.5
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    mixture: str = Field(description="the name of a mixture")
-    knowledge: Literal["uniform", "proportional"] | dict[str, float] | Path | None = Field(
-        default=None,
-        union_mode="left_to_right",
-        description="the prior: a file of `axolotl versatune detect`, shares by domain, uniform or proportional",
-    )
-    reference: dict[str, float] | Path | None = Field(
-        default=None,
-        union_mode="left_to_right",
-        description="the mastery ceilings: a file of `axolotl versatune reference`, or nats per token by domain",
-    )
-    samples_per_epoch: int | None = Field(
-        default=None, ge=1, description="rows an epoch draws; default: all training rows"
-    )
-    update_steps: int | None = Field(
-        default=None, ge=1, description="optimizer steps between two updates of the weights"
-    )
-    updates_per_epoch: int | None = Field(default=None, ge=1, description="updates in an epoch")
-    heldout: int | None = Field(default=None, ge=0, description="rows of each domain kept out to measure its loss")
-    measure_budget: float = Field(default=0.02, gt=0, le=1, description="share of training compute for measuring")
-    floor: float = Field(default=0.01, ge=0, lt=1, description="no weight falls under it")
-    cap: float = Field(default=1.0, gt=0, le=1, description="no weight rises over it")
-    unit: Literal["samples", "tokens"] = Field(default="samples", description="what the weights are shares of")
-    max_passes: float | None = Field(default=None, gt=0, description="passes over a domain after which the run ends")
-    on_exhausted: Literal["stop", "error"] = Field(default="stop", description="how it then ends")
-    accept_changes: bool = Field(default=False, description="resume although the configuration or the data changed")
-    dataset_domains: list[str] = Field(default_factory=list, description="set by the plugin: the domain of each entry")
-    options: dict[str, Any] = Field(default_factory=dict, description="set by the plugin: the mixture's own options")
-
-    @property
-    def domains(self) -> tuple[str, ...]:
-        """The domains' names, sorted."""
-        return tuple(sorted(set(self.dataset_domains)))
-
-    @property
-    def policy_options(self) -> PolicyOptions:
-        """The options of the mixture, validated for it."""
-        return POLICIES[self.mixture].Options(**self.options)
-
-    @property
-    def traits(self) -> Traits:
-        """What the mixture asks of the run."""
-        return POLICIES[self.mixture].traits(self.policy_options)
-
-    @property
-    def staged(self) -> list[Stage]:
-        """The stages of the run; empty where it has none."""
-        return self.policy_options.staged(self.domains) if isinstance(self.policy_options, StagedOptions) else []
-
-
-class VersaTuneArgs(BaseModel):
-    """What the plugin adds to Axolotl's schema."""
-
-    versatune: dict[str, Any] | None = None
-
-
 def take_section(cfg: MutableMapping[str, Any]) -> Section:
-    """Read the section from a raw Axolotl configuration, and move each data set's ``domain`` into it.
+    """Read the section from a raw Axolotl configuration, and take each data set's ``domain`` out.
 
-    Axolotl's validation drops keys it does not know from ``datasets`` entries; hence the move. The section in ``cfg``
-    is replaced by its validated form.
+    Axolotl's validation drops keys it does not know from ``datasets`` entries, so the domains are kept in
+    ``versatune_domains``. The section in ``cfg`` is replaced by its validated form.
 
     Raises:
-        VersaTuneError: all that is wrong, each with its remedy.
+        ConfigurationError: all that is wrong, each with its remedy.
     """
     problems: list[str] = []
     _take_overrides(cfg, problems)
     raw = cfg.get("versatune")
     if not isinstance(raw, Mapping):
-        raise VersaTuneError(
+        raise ConfigurationError(
             "`plugins:` names VersaTune, but the configuration has no section `versatune:`. "
             "Add one (at least `versatune: {mixture: uniform}`), or remove the plugin."
         )
     values: dict[str, Any] = _plain(raw)
-    moved = values.pop("dataset_domains", None)
+    moved = cfg.get("versatune_domains")
     labels = _take_labels(cfg, moved, problems)
     if len(named := [name for name in cfg.get("plugins") or [] if name in PLUGIN_NAMES]) > 1:
         problems.append(f"plugins: {' and '.join(named)} are the same plugin; keep one of them")
@@ -124,14 +54,12 @@ def take_section(cfg: MutableMapping[str, Any]) -> Section:
     section = _validated(values, labels, problems)
     if section is not None:
         problems += _rules(section)
-        unfit = _option_problems(section) if section.mixture in POLICIES else []
-        problems += unfit
-        if section.mixture in POLICIES and not unfit:
+        if section.mixture in MIXTURES:
             problems += _needs_of_the_mixture(section) + _staged_conflicts(section, cfg)
     if problems or section is None:
-        raise VersaTuneError.collected(HEADING, problems)
-    # The options as they came: JSON has no infinity, which some of them take.
-    cfg["versatune"] = section.model_dump(mode="json", exclude_none=True) | {"options": section.options}
+        raise ConfigurationError.collected(HEADING, problems)
+    cfg["versatune"] = section.model_dump(exclude_none=True)
+    cfg["versatune_domains"] = labels
     return section
 
 
@@ -144,7 +72,7 @@ def _plain(value: Any) -> Any:
 
 def section_of(cfg: Mapping[str, Any]) -> Section:
     """The section of a configuration that `take_section` has read."""
-    return Section.model_validate(_plain(cfg["versatune"]))
+    return Section.of_run(_plain(cfg["versatune"]), cfg["versatune_domains"])
 
 
 def load_run_config(path: Path, **overrides: Any) -> tuple[Any, Section]:
@@ -155,13 +83,15 @@ def load_run_config(path: Path, **overrides: Any) -> tuple[Any, Section]:
         overrides: of its keys.
 
     Raises:
-        VersaTuneError: the configuration does not name VersaTune, or its section cannot be used.
+        ConfigurationError: the configuration does not name VersaTune, or its section cannot be used.
     """
     from axolotl.cli.config import load_cfg
 
     cfg = load_cfg(str(path), **overrides)
     if cfg.versatune is None:
-        raise VersaTuneError(f"{path} does not name VersaTune: add `plugins: [versatune]` and a section `versatune:`")
+        raise ConfigurationError(
+            f"{path} does not name VersaTune: add `plugins: [versatune]` and a section `versatune:`"
+        )
     return cfg, section_of(cfg)
 
 
@@ -172,7 +102,7 @@ def _take_labels(cfg: MutableMapping[str, Any], moved: list[str] | None, problem
     if moved is not None:
         if cfg.get("use_ray") and len(moved) == len(entries):
             return moved
-        problems.append("versatune.dataset_domains: the plugin sets this; remove it")
+        problems.append("versatune_domains: the plugin sets this; remove it")
     labels = []
     for number, entry in enumerate(entries):
         label = entry.pop("domain", None)
@@ -237,50 +167,48 @@ def _take_overrides(cfg: MutableMapping[str, Any], problems: list[str]) -> None:
 
 
 def _validated(values: dict[str, Any], labels: list[str], problems: list[str]) -> Section | None:
-    mixture = values.get("mixture")
-    own = {name: values.pop(name) for name in list(values) if name not in Section.model_fields}
-    if "options" in values:
-        own |= values.pop("options")
-    if mixture not in POLICIES:
-        known = ", ".join(POLICIES)
-        close = difflib.get_close_matches(str(mixture), POLICIES, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        problems.append(f"versatune.mixture: unknown mixture {mixture!r}{hint}; choose one of {known}")
-        options = {name for policy in POLICIES.values() for name in policy.Options.model_fields}
-        for name in sorted(own.keys() - options):
-            close = difflib.get_close_matches(name, [*Section.model_fields, *options], n=1)
-            remedy = f"did you mean {close[0]!r}?" if close else "remove it"
-            problems.append(f"versatune.{name}: not an option of any mixture; {remedy}")
+    """The section, without its mixture where that or its options cannot be taken; None where its fields cannot."""
+    name = values.get("mixture")
+    fields = {key: value for key, value in values.items() if key in Section.model_fields}
+    own = {key: value for key, value in values.items() if key not in Section.model_fields}
+    unfit = _option_problems(MIXTURES[name], own, labels) if name in MIXTURES else _unknown_mixture(name, own)
+    problems += unfit
     try:
-        return Section(**values, dataset_domains=labels, options=own if mixture in POLICIES else {})
+        if unfit:
+            return Section.of_run(fields | {"mixture": ""}, labels)
+        return Section.of_run(values, labels)
     except ValidationError as error:
-        problems += [
-            problem
-            for problem in _explained(error, Section)
-            if mixture in POLICIES or "versatune.mixture" not in problem
-        ]
+        problems += _explained(error, Section)
         return None
 
 
-def _option_problems(section: Section) -> list[str]:
-    own, options = section.options, POLICIES[section.mixture].Options
-    allowed = [
-        *options.model_fields,
-        *(name for name in Section.model_fields if name not in ("dataset_domains", "options")),
-    ]
+def _unknown_mixture(name: object, own: Mapping[str, Any]) -> list[str]:
+    close = difflib.get_close_matches(str(name), MIXTURES, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    problems = [f"versatune.mixture: unknown mixture {name!r}{hint}; choose one of {', '.join(MIXTURES)}"]
+    options = {name for mixture in MIXTURES.values() for name in mixture.Options.model_fields}
+    for option in sorted(own.keys() - options):
+        close = difflib.get_close_matches(option, [*Section.model_fields, *options], n=1)
+        remedy = f"did you mean {close[0]!r}?" if close else "remove it"
+        problems.append(f"versatune.{option}: not an option of any mixture; {remedy}")
+    return problems
+
+
+def _option_problems(mixture: type[NamedMixture], own: Mapping[str, Any], labels: Sequence[str]) -> list[str]:
+    options = mixture.Options
     problems = []
     for name in [name for name in own if name not in options.model_fields]:
-        close = difflib.get_close_matches(name, allowed, n=1)
-        owners = [policy.name for policy in POLICIES.values() if name in policy.Options.model_fields]
+        close = difflib.get_close_matches(name, [*options.model_fields, *Section.model_fields], n=1)
+        owners = [other.name for other in MIXTURES.values() if name in other.Options.model_fields]
         hint = (
             f"did you mean {close[0]!r}?" if close else f"it belongs to {', '.join(owners)}" if owners else "remove it"
         )
-        problems.append(f"versatune.{name}: not an option of the mixture {section.mixture!r}; {hint}")
+        problems.append(f"versatune.{name}: not an option of the mixture {mixture.name!r}; {hint}")
     try:
         valid = options(**{name: value for name, value in own.items() if name in options.model_fields})
     except ValidationError as error:
         return problems + _explained(error, options)
-    return problems + [f"versatune.{problem}" for problem in valid.complaints(section.domains)]
+    return problems + [f"versatune.{problem}" for problem in valid.problems(sorted(set(labels)))]
 
 
 def _explained(error: ValidationError, model: type[BaseModel]) -> list[str]:
@@ -291,15 +219,15 @@ def _explained(error: ValidationError, model: type[BaseModel]) -> list[str]:
         place = detail["loc"][:2]
         if place not in deepest or len(detail["loc"]) > len(deepest[place]["loc"]):
             deepest[place] = detail
-    told = []
+    problems = []
     for detail in deepest.values():
         name = str(detail["loc"][0])
         description = model.model_fields[name].description if name in model.model_fields else "unknown option"
         message = str(detail["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
         if detail["type"] not in ("missing", "value_error"):
             message = f"is {detail['input']!r}, but should be {message}"
-        told.append(f"versatune.{_place(detail['loc'])}: {message} ({description})")
-    return told
+        problems.append(f"versatune.{_place(detail['loc'])}: {message} ({description})")
+    return problems
 
 
 def _place(parts: Sequence[int | str]) -> str:
@@ -324,24 +252,24 @@ def _rules(section: Section) -> list[str]:
     if k:
         for name in ("knowledge", "reference"):
             if isinstance(value := getattr(section, name), dict):
-                problems += complaints(value, section.domains, f"versatune.{name}")
+                problems += weight_problems(value, section.domains, f"versatune.{name}")
     return problems
 
 
 def _needs_of_the_mixture(section: Section) -> list[str]:
     problems = []
-    traits = section.traits
-    if traits.uses_prior and section.knowledge is None:
+    asked = section.requirements
+    if asked.prior and section.knowledge is None:
         problems.append(
             f"versatune.knowledge: the mixture {section.mixture!r} starts from a prior; make one with "
             "`axolotl versatune detect CONFIG` and name the file, or set `knowledge: uniform`"
         )
-    if traits.uses_reference and section.reference is None:
+    if asked.reference and section.reference is None:
         problems.append(
             f"versatune.reference: the mixture {section.mixture!r} needs reference losses; make them with "
             "`axolotl versatune reference CONFIG` and name the file"
         )
-    if traits.measures and section.heldout == 0:
+    if asked.measures and section.heldout == 0:
         problems.append(
             f"versatune.heldout: the mixture {section.mixture!r} moves by held-out losses; set it to 1 or more"
         )
@@ -364,7 +292,7 @@ def _staged_conflicts(section: Section, cfg: Mapping[str, Any]) -> list[str]:
             problems.append(f"{name}: a stage starts with a fresh optimizer, which is not supported with it yet")
     for number, stage in enumerate(section.staged):
         k = len(stage.shares(section.domains))
-        if stage.policy.moves and section.cap * k < 1:
+        if stage.requirements.moves and section.cap * k < 1:
             problems.append(f"versatune.cap: {section.cap} x {k} domains of stage {number + 1} cannot sum to one")
     for name in ("samples_per_epoch", "updates_per_epoch"):
         if getattr(section, name) is not None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import ConfigurationError
 
 
 def host_conflicts(cfg: Mapping[str, Any]) -> list[str]:
@@ -102,4 +102,4 @@ def check_other_plugins(cfg: Any, staged: bool) -> None:
                 f"plugins: {name} brings a learning-rate scheduler, and so does VersaTune for stages: remove it"
             )
     if problems:
-        raise VersaTuneError.collected("this configuration cannot be trained with VersaTune", problems)
+        raise ConfigurationError.collected("this configuration cannot be trained with VersaTune", problems)

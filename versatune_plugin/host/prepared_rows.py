@@ -32,7 +32,7 @@ from filelock import FileLock
 
 from versatune_plugin.artifacts.fingerprint import tokenizer_fingerprint
 from versatune_plugin.artifacts.io import is_json, read_json, write_json
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import ConfigurationError, VersaTuneError
 
 LOG = logging.getLogger("axolotl.versatune")
 WRITTEN_LAST = ("state.json", "dataset_info.json")
@@ -158,7 +158,7 @@ def _digests(kept: Path, paths: Sequence[str]) -> tuple[dict[str, str], bool]:
                     "stale": same_time and (changed or before["stale"]),
                 }
         except OSError as error:
-            raise VersaTuneError(
+            raise ConfigurationError(
                 f"{path}: cannot be read ({error.strerror}); make it readable, or remove it"
             ) from error
         digests[path] = known[name]["digest"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from axolotl.utils.data.sft import _parse_dataset_type, get_dataset_wrapper
 from axolotl.utils.data.shared import datasets_with_name_generator, load_dataset_with_config
 
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +70,9 @@ def load_raw_rows(entry: Any, cfg: Any) -> list[RawRows]:
         if isinstance(rows, DatasetDict):
             split = one.split if one.split in rows else "train"
             if split not in rows:
-                raise VersaTuneError(f"{one.path}: no split `train` among {', '.join(rows)}: name one with `split:`")
+                raise ConfigurationError(
+                    f"{one.path}: no split `train` among {', '.join(rows)}: name one with `split:`"
+                )
             rows = rows[split]
         if one.shards:
             rows = rows.shuffle(seed=cfg.seed).shard(num_shards=one.shards, index=one.get("shards_idx", 0))

@@ -104,9 +104,9 @@ def _refuse_unused_section(config: "ModuleType") -> None:
         @wraps(original)
         def prepare_plugins(cfg: "Any") -> "Any":
             if SECTION in cfg and not any(name in PLUGIN_NAMES for name in cfg.get("plugins") or ()):
-                from versatune_plugin.errors import VersaTuneError
+                from versatune_plugin.errors import ConfigurationError
 
-                raise VersaTuneError(
+                raise ConfigurationError(
                     f"the configuration has a section `{SECTION}:`, but its `plugins:` does not name the plugin, so "
                     f"Axolotl would train without VersaTune: add `plugins: [{SHORT_NAME}]`, or remove the section"
                 )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import DataError
 from versatune_plugin.knowledge.calibration import expected_calibration_error
 from versatune_plugin.knowledge.content import NOTHING, Repeated, content, repeated, without_markup
 from versatune_plugin.knowledge.row_texts import row_texts
@@ -70,7 +70,7 @@ class ClassifierJudge:
                 f"there is only the domain {', '.join(training)}: its knowledge needs no detection, it is 1"
             )
         if problems:
-            raise VersaTuneError.collected("the judge `classifier` cannot be trained", problems)
+            raise DataError.collected("the judge `classifier` cannot be trained", problems)
         self._domains = tuple(training)
         self._training = training
         self._test = test
@@ -189,7 +189,7 @@ class ClassifierJudge:
         try:
             return WordModel.fit(*_labelled(self._training, self._domains), self._seed)
         except ValueError as error:
-            raise VersaTuneError(
+            raise DataError(
                 f"the training rows share no words for the judge `classifier` to learn ({error})"
             ) from error
 

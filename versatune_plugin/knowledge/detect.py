@@ -20,7 +20,7 @@ from versatune_plugin import __version__
 from versatune_plugin.artifacts.io import check_writable
 from versatune_plugin.artifacts.journal import Journal
 from versatune_plugin.artifacts.knowledge import Knowledge, write_knowledge
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import ArtifactError
 from versatune_plugin.knowledge.estimation import RESAMPLES, Estimate, estimate
 from versatune_plugin.knowledge.generation import BaseModelSampler, StartToken, TextSource, batch_seed
 from versatune_plugin.knowledge.judges import JUDGES, Judge, JudgeContext
@@ -77,7 +77,7 @@ def detect(config_path: Path, options: DetectionOptions) -> Knowledge:
 def _one_process() -> None:
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if processes > 1:
-        raise VersaTuneError(
+        raise ArtifactError(
             f"detection runs in one process, but {processes} were started (WORLD_SIZE): call `axolotl versatune "
             "detect` without torchrun or accelerate launch; `device_map: auto` spreads a large model over GPUs"
         )
@@ -121,7 +121,7 @@ def run_detection(
             knowledge = replace(knowledge, made_by=made_by, path=out)
             write_knowledge(out, knowledge)
     except Timeout as error:
-        raise VersaTuneError(
+        raise ArtifactError(
             f"{out}: another detection is writing this file; wait for it, or choose another --out"
         ) from error
     return knowledge
@@ -211,7 +211,7 @@ class _Work:
         texts = [record["text"] for record in self._texts.of_iteration(iteration)]
         for text, kept in zip(texts, self._judgements.of_iteration(iteration), strict=False):
             if kept["text"] != _mark(text):
-                raise VersaTuneError(
+                raise ArtifactError(
                     f"{self._judgements.path}: iteration {iteration}, index {kept['index']} judges another text than "
                     f"{self._texts.path.name} has there: remove {self._judgements.path.name}"
                 )
@@ -239,7 +239,7 @@ class _Work:
             given = self._judge.probabilities([texts[place] for place in asked])
             totals = given.sum(axis=1, keepdims=True)
             if given.shape != (len(asked), len(self._domains)) or (given < 0).any() or (abs(totals - 1) > 1e-6).any():
-                raise VersaTuneError(f"the judge {self._options.judge!r} gave rows that are no probabilities")
+                raise ArtifactError(f"the judge {self._options.judge!r} gave rows that are no probabilities")
             rows[asked] = given / totals
         return rows
 
@@ -253,7 +253,7 @@ class _Work:
         unparsed = sum(int(np.isnan(rows).any(axis=1).sum()) for rows in judged)
         if unparsed > self._options.max_unparsed * texts:
             blank = sum(not record["text"].strip() for record in self._texts.records[:texts])
-            raise VersaTuneError(
+            raise ArtifactError(
                 f"{unparsed} of {texts} texts ({unparsed / texts:.1%}) have no usable judgement ({blank} of them are "
                 f"blank); --max-unparsed allows {self._options.max_unparsed:.1%}. Everything is kept: look at "
                 f"{self._texts.path} and {self._judgements.path}, then run again with a higher --max-unparsed, or "

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import ArtifactError
 
 RESAMPLES = 2000
 _DRAWS_AT_A_TIME = 1_000_000
@@ -55,7 +55,7 @@ def estimate(judgements: Sequence[np.ndarray], seed: int) -> Estimate:
     parsed = [rows[~np.isnan(rows).any(axis=1)] for rows in judgements]
     for number, rows in enumerate(parsed, start=1):
         if not len(rows):
-            raise VersaTuneError(f"iteration {number}: not one of its texts has a usable judgement; see the texts file")
+            raise ArtifactError(f"iteration {number}: not one of its texts has a usable judgement; see the texts file")
     iterations = np.stack([rows.mean(axis=0) for rows in parsed])
     means = _bootstrap_means(parsed, seed)
     return Estimate(

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class StartToken:
         ):
             if number is not None:
                 return cls(role, str(token), int(number))
-        raise VersaTuneError(
+        raise ConfigurationError(
             "the base model's tokenizer has neither a BOS nor an EOS token, so there is nothing to start a text from: "
             "name one that is in its vocabulary under `special_tokens:`"
         )
@@ -72,7 +72,7 @@ class BaseModelSampler:
     ) -> None:
         positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         if positions is not None and max_new_tokens + 1 > positions:
-            raise VersaTuneError(
+            raise ConfigurationError(
                 f"--max-new-tokens is {max_new_tokens}, but the model has {positions} positions, one of them for the "
                 f"start token: at most {positions - 1}"
             )

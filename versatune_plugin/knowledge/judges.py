@@ -52,7 +52,7 @@ class JudgeContext:
     domains: tuple[str, ...]
     options: DetectionOptions
     cfg: DictDefault
-    dataset_domains: list[str]
+    dataset_domains: Sequence[str]
     tokenizer: PreTrainedTokenizerBase
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import ConfigurationError
 from versatune_plugin.host.base_model import weights_identity
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class ModelJudge:
         longest = max(len(prompt) for prompt in prompts) + max(len(answer) for answer in self.answers)
         positions = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
         if positions is not None and longest > positions:
-            raise VersaTuneError(
+            raise ConfigurationError(
                 f"{self._name}: judging takes {longest} tokens, but the model has {positions} positions: "
                 "give --max-new-tokens a smaller value, or choose another --judge-model"
             )
@@ -124,7 +124,7 @@ class ModelJudge:
         after = self.tokenizer(said.rpartition(name)[2], add_special_tokens=False)["input_ids"]
         end = after[0] if after else self.tokenizer.eos_token_id
         if end is None:
-            raise VersaTuneError(
+            raise ConfigurationError(
                 f"{self._name}: neither its chat template nor its tokenizer has a token that ends a turn"
             )
         return int(end)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import ConfigurationError
 from versatune_plugin.knowledge.judges import JUDGES
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
@@ -87,7 +87,7 @@ class DetectionOptions:
                 f"--judge-model is given, but --judge {self.judge} uses no model: give --judge model, or leave it out"
             )
         if problems:
-            raise VersaTuneError.collected("the options of `axolotl versatune detect` cannot be used", problems)
+            raise ConfigurationError.collected("the options of `axolotl versatune detect` cannot be used", problems)
 
     @classmethod
     def choose(cls, preset: str | None = None, **given: Any) -> DetectionOptions:
@@ -97,7 +97,7 @@ class DetectionOptions:
             VersaTuneError: an unknown preset, or values out of their bounds.
         """
         if preset is not None and preset not in PRESETS:
-            raise VersaTuneError(f"--preset is {preset!r}, but the presets are: {', '.join(sorted(PRESETS))}")
+            raise ConfigurationError(f"--preset is {preset!r}, but the presets are: {', '.join(sorted(PRESETS))}")
         chosen = dict(PRESETS[preset]) if preset else {}
         return cls(**{**chosen, **{name: value for name, value in given.items() if value is not None}})
 

@@ -9,18 +9,21 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from versatune_plugin.mixtures.base import Policy, PolicyOptions, PolicyState, Signal, Start
+from versatune_plugin.mixtures.base import Mixture, MixtureContext, MixtureOptions, MixtureState, Requirements
+from versatune_plugin.mixtures.observations import BatchObservation
+from versatune_plugin.mixtures.registry import register_mixture
 from versatune_plugin.mixtures.weights import Vector
 
 
-class BanditState(PolicyState):
+class BanditState(MixtureState):
     """Mean reward of each domain and the number of batches seen."""
 
     rewards: dict[str, Annotated[float, Field(allow_inf_nan=False)]]
     batches: int = Field(ge=0)
 
 
-class OnlineDataMixing(Policy):
+@register_mixture
+class OnlineDataMixing(Mixture[BatchObservation]):
     """Each batch comes from one domain, drawn from P; its training loss, over the weight of the draw, is the reward.
 
     R_i <- alpha R_i + (1 - alpha) L_i / P_i for the domain drawn, then, with the exploration rate
@@ -33,36 +36,33 @@ class OnlineDataMixing(Policy):
 
     name = "odm"
     summary = "a bandit: more of what has high training loss"
-    paper = "ODM (Albalak et al., 2023), Algorithm 1 (EXP3)"
-    reads = "training losses"
-    uses_prior = False
-    update_steps = 1
+    source = "ODM (Albalak et al., 2023), Algorithm 1 (EXP3)"
 
-    class Options(PolicyOptions):
+    class Options(MixtureOptions):
         """Options of ``mixture: odm``."""
 
         alpha: float = Field(default=0.9, ge=0, lt=1, description="share of the old reward in the new one")
 
     options: Options
 
-    def __init__(self, options: PolicyOptions, start: Start) -> None:
-        super().__init__(options, start)
-        self._rewards: Vector = np.zeros(len(start.domains))
+    def __init__(self, options: MixtureOptions, context: MixtureContext) -> None:
+        super().__init__(options, context)
+        self._rewards: Vector = np.zeros(len(context.domains))
         self._batches = 0
 
     @classmethod
-    def draws_single(cls, options: PolicyOptions) -> bool:
-        """A batch is drawn from one domain."""
-        return True
+    def requirements(cls, options: Options) -> Requirements:
+        """Training losses after every step, of batches that are drawn from one domain."""
+        return Requirements(observes=BatchObservation, single_domain_batches=True, update_steps=1)
 
     def initial_weights(self) -> Vector:
         """1 / k for each domain, shape (k,): the exploration rate begins at 1 / k."""
-        return np.ones(len(self.start.domains))
+        return np.ones(len(self.context.domains))
 
-    def update(self, signal: Signal) -> Vector:
+    def update(self, observation: BatchObservation) -> Vector:
         """The bandit's next distribution, shape (k,)."""
         alpha = self.options.alpha
-        for batch in signal.batch_losses:
+        for batch in observation.batch_losses:
             reward = batch.loss / batch.weight
             self._rewards[batch.domain] = alpha * self._rewards[batch.domain] + (1 - alpha) * reward
             self._batches += 1
@@ -75,19 +75,19 @@ class OnlineDataMixing(Policy):
     def state_dict(self) -> dict[str, Any]:
         """Mean reward of each domain and the number of batches seen."""
         return {
-            "rewards": dict(zip(self.start.domains, self._rewards.tolist(), strict=True)),
+            "rewards": dict(zip(self.context.domains, self._rewards.tolist(), strict=True)),
             "batches": self._batches,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what `state_dict` gave."""
         kept = BanditState.model_validate(state)
-        if kept.rewards.keys() != set(self.start.domains):
+        if kept.rewards.keys() != set(self.context.domains):
             raise ValueError(f"rewards are of the domains {sorted(kept.rewards)}")
-        self._rewards = np.array([kept.rewards[name] for name in self.start.domains], dtype=np.float64)
+        self._rewards = np.array([kept.rewards[name] for name in self.context.domains], dtype=np.float64)
         self._batches = kept.batches
 
-    def _exploration(self, turn: int) -> float:
-        """e_t of turn 1, 2, ...; that of turn 0 is 1 / k."""
+    def _exploration(self, batch: int) -> float:
+        """e_t of batch 1, 2, ...; that of batch 0 is 1 / k."""
         k = len(self._rewards)
-        return min(1.0 / k, math.sqrt(math.log(k) / (k * turn))) if turn > 0 else 1.0 / k
+        return min(1.0 / k, math.sqrt(math.log(k) / (k * batch))) if batch > 0 else 1.0 / k

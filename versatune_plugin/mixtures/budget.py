@@ -42,9 +42,9 @@ def measuring(
     heldout: int | None,
     update_steps: int | None,
     measures: bool,
-    turns: int = 0,
+    between_stages: int = 0,
 ) -> Measuring:
-    """Settle ``heldout`` and ``update_steps``, where the user left them open, from the budget.
+    """Choose ``heldout`` and ``update_steps``, where the user left them open, from the budget.
 
     Args:
         domains: number of domains, k.
@@ -54,7 +54,7 @@ def measuring(
         heldout: rows held out of each domain, or None to have it chosen.
         update_steps: optimizer steps between updates, or None to have it chosen.
         measures: whether the updates of the mixture call for measuring.
-        turns: measurements between stages.
+        between_stages: measurements between stages.
     """
     chosen = []
     # Rows of one domain that all measurements of the run may read together.
@@ -64,13 +64,13 @@ def measuring(
             planned_updates = max((total_steps - 1) // update_steps, 0)
         else:
             planned_updates = USUAL_UPDATES if measures else 0
-        heldout = min(max(int(affordable / (planned_updates + turns + ENDS)), LEAST_ROWS), MOST_ROWS)
+        heldout = min(max(int(affordable / (planned_updates + between_stages + ENDS)), LEAST_ROWS), MOST_ROWS)
         chosen.append("heldout")
     if update_steps is None and measures:
-        updates = max(int(affordable / max(heldout, 1)) - turns - ENDS, 1)
+        updates = max(int(affordable / max(heldout, 1)) - between_stages - ENDS, 1)
         update_steps = max(-(-total_steps // (updates + 1)), 1)
         chosen.append("update_steps")
     updates = (total_steps - 1) // update_steps if update_steps else 0
-    measurements = (updates + turns + ENDS) if heldout else 0
+    measurements = (updates + between_stages + ENDS) if heldout else 0
     cost = measurements * domains * heldout / (3 * batch_size * total_steps)
     return Measuring(heldout, update_steps, updates, cost, tuple(chosen))

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from versatune_plugin.mixtures.base import Policy, PolicyOptions, Signal
+from versatune_plugin.mixtures.base import Mixture, MixtureOptions, Requirements
+from versatune_plugin.mixtures.observations import HeldoutObservation
+from versatune_plugin.mixtures.registry import register_mixture
 from versatune_plugin.mixtures.weights import Vector
 
 
-class DynamicLoading(Policy):
+@register_mixture
+class DynamicLoading(Mixture[HeldoutObservation]):
     """P_j <- P_j exp(max(l_j - l_ref_j, 0)), renormalised.
 
     Source: Xia, Gao, Zeng and Chen, "Sheared LLaMA" (ICLR 2024), Algorithm 1.
@@ -17,15 +20,20 @@ class DynamicLoading(Policy):
 
     name = "dynamic_loading"
     summary = "weights times exp(excess loss)"
-    paper = "Sheared LLaMA (Xia et al., ICLR 2024), Algorithm 1"
-    uses_reference = True
+    source = "Sheared LLaMA (Xia et al., ICLR 2024), Algorithm 1"
 
-    def update(self, signal: Signal) -> Vector:
+    @classmethod
+    def requirements(cls, options: MixtureOptions) -> Requirements:
+        """A prior, held-out losses and reference losses."""
+        return Requirements(observes=HeldoutObservation, prior=True, reference=True)
+
+    def update(self, observation: HeldoutObservation) -> Vector:
         """P_j exp(excess_j), shape (k,)."""
-        return raised(signal.weights, signal.excess())
+        return raised(observation.weights, observation.excess)
 
 
-class DoReMi(Policy):
+@register_mixture
+class DoReMi(Mixture[HeldoutObservation]):
     """alpha_j <- alpha_j exp(eta * excess_j), renormalised and smoothed: P = (1 - c) alpha + c / k.
 
     Source: Xie et al., "DoReMi" (NeurIPS 2023), Algorithm 1. DoReMi clips the excess token by token on training
@@ -35,10 +43,9 @@ class DoReMi(Policy):
 
     name = "doremi"
     summary = "weights times exp(eta * excess loss), smoothed with uniform"
-    paper = "DoReMi (Xie et al., NeurIPS 2023), Algorithm 1, on held-out losses"
-    uses_reference = True
+    source = "DoReMi (Xie et al., NeurIPS 2023), Algorithm 1, on held-out losses"
 
-    class Options(PolicyOptions):
+    class Options(MixtureOptions):
         """Options of ``mixture: doremi``; the defaults are the paper's."""
 
         eta: float = Field(default=1.0, gt=0, le=100, description="step size")
@@ -46,9 +53,14 @@ class DoReMi(Policy):
 
     options: Options
 
-    def update(self, signal: Signal) -> Vector:
+    @classmethod
+    def requirements(cls, options: Options) -> Requirements:
+        """A prior, held-out losses and reference losses."""
+        return Requirements(observes=HeldoutObservation, prior=True, reference=True)
+
+    def update(self, observation: HeldoutObservation) -> Vector:
         """(1 - c) alpha_j + c / k, shape (k,)."""
-        alpha = raised(signal.weights, self.options.eta * signal.excess())
+        alpha = raised(observation.weights, self.options.eta * observation.excess)
         return (1.0 - self.options.smoothing) * alpha + self.options.smoothing / len(alpha)
 
 

@@ -9,20 +9,30 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from versatune_plugin.mixtures.base import Policy, PolicyOptions, PolicyState, Signal, Start, unknown_domain
+from versatune_plugin.mixtures.base import (
+    Mixture,
+    MixtureContext,
+    MixtureOptions,
+    MixtureState,
+    Requirements,
+    unknown_domain,
+)
+from versatune_plugin.mixtures.observations import ProbeObservation
+from versatune_plugin.mixtures.registry import register_mixture
 from versatune_plugin.mixtures.scorer import Scorer
 from versatune_plugin.mixtures.static import Tau, tempered
 from versatune_plugin.mixtures.weights import Vector
 
 
-class SkillsState(PolicyState):
+class SkillsState(MixtureState):
     """The scorer's parameters and the rewards of the last update, one for each domain."""
 
     scorer: dict[str, Any]
     rewards: list[Annotated[float, Field(allow_inf_nan=False)]] | None
 
 
-class MixtureOfSkills(Policy):
+@register_mixture
+class MixtureOfSkills(Mixture[ProbeObservation]):
     """The scorer's distribution, moved at each update by the domains' rewards (Algorithm 1, equations 6 to 11).
 
     - cossim: R(i) = mean over n of cos(z_i, z_n), z the mean top-layer state of the domain's held-out rows;
@@ -35,11 +45,9 @@ class MixtureOfSkills(Policy):
 
     name = "skills"
     summary = "a scorer learns by reinforcement what to draw (Mixture-of-Skills); `target` makes it MoSpec"
-    paper = "Mixture-of-Skills (Wu et al., EMNLP 2024), Algorithm 1, equations 6 to 11"
-    reads = "probes"
-    uses_prior = False
+    source = "Mixture-of-Skills (Wu et al., EMNLP 2024), Algorithm 1, equations 6 to 11"
 
-    class Options(PolicyOptions):
+    class Options(MixtureOptions):
         """Options of ``mixture: skills``."""
 
         reward: Literal["cossim", "diff"] = Field(default="cossim", description="transferability or difficulty")
@@ -52,32 +60,34 @@ class MixtureOfSkills(Policy):
             default="single", description="a batch from one domain, as in the paper, or from all in proportion"
         )
 
-        def complaints(self, domains: Sequence[str]) -> list[str]:
+        def problems(self, domains: Sequence[str]) -> list[str]:
             """The target must be one of the run's domains."""
             return unknown_domain("target", self.target, domains) if self.target is not None else []
 
     options: Options
 
-    def __init__(self, options: PolicyOptions, start: Start) -> None:
-        super().__init__(options, start)
+    def __init__(self, options: MixtureOptions, context: MixtureContext) -> None:
+        super().__init__(options, context)
         self._scorer = Scorer(
-            tempered(start.rows, self.options.tau), self.options.hidden, self.options.scorer_learning_rate, start.seed
+            tempered(context.rows, self.options.tau),
+            self.options.hidden,
+            self.options.scorer_learning_rate,
+            context.seed,
         )
         self._rewards: Vector | None = None
 
     @classmethod
-    def draws_single(cls, options: PolicyOptions) -> bool:
-        """As the option `batches` says."""
-        assert isinstance(options, cls.Options)
-        return options.batches == "single"
+    def requirements(cls, options: Options) -> Requirements:
+        """Probes; batches as the option `batches` says."""
+        return Requirements(observes=ProbeObservation, single_domain_batches=options.batches == "single")
 
     def initial_weights(self) -> Vector:
         """The temperature prior, shape (k,)."""
         return self._scorer.probabilities
 
-    def update(self, signal: Signal) -> Vector:
+    def update(self, observation: ProbeObservation) -> Vector:
         """The scorer's distribution after one step, shape (k,)."""
-        rewards = self._rewards_now(signal)
+        rewards = self._rewards_now(observation)
         if self._rewards is not None:
             rewards = self.options.ema * rewards + (1.0 - self.options.ema) * self._rewards
         self._rewards = rewards
@@ -93,18 +103,17 @@ class MixtureOfSkills(Policy):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what `state_dict` gave."""
         kept = SkillsState.model_validate(state)
-        if kept.rewards is not None and len(kept.rewards) != len(self.start.domains):
-            raise ValueError(f"there are {len(kept.rewards)} rewards for {len(self.start.domains)} domains")
+        if kept.rewards is not None and len(kept.rewards) != len(self.context.domains):
+            raise ValueError(f"there are {len(kept.rewards)} rewards for {len(self.context.domains)} domains")
         self._scorer.load_state_dict(kept.scorer)
         self._rewards = None if kept.rewards is None else np.array(kept.rewards, dtype=np.float64)
 
-    def _rewards_now(self, signal: Signal) -> Vector:
-        target = None if self.options.target is None else self.start.domains.index(self.options.target)
+    def _rewards_now(self, observation: ProbeObservation) -> Vector:
+        target = None if self.options.target is None else self.context.domains.index(self.options.target)
         if self.options.reward == "cossim":
-            assert signal.similarity is not None
-            return signal.similarity.mean(axis=1) if target is None else signal.similarity[:, target]
-        assert signal.difficulty is not None
-        rewards = signal.difficulty.copy()
+            similarity = observation.similarity
+            return similarity.mean(axis=1) if target is None else similarity[:, target]
+        rewards = observation.difficulty.copy()
         if target is not None:
             rewards[target] *= 2.0
         return rewards

@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from versatune_plugin.mixtures.base import unknown_domain
-from versatune_plugin.mixtures.stages import Share, Stage, StagedOptions, Stages
+from versatune_plugin.mixtures.registry import register_mixture
+from versatune_plugin.mixtures.stages import Share, Stage, StagedMixture, StagedOptions
 
 
-class Multitask(Stages):
+@register_mixture
+class Multitask(StagedMixture):
     """All domains mixed, all their rows, in one stage."""
 
     name = "multitask"
     summary = "all rows of all domains mixed: one stage"
-    paper = "DMT (Dong et al., ACL 2024), section 3.5, multi-task learning"
+    source = "DMT (Dong et al., ACL 2024), section 3.5, multi-task learning"
 
     class Options(StagedOptions):
         """Options of ``mixture: multitask``."""
@@ -27,12 +29,13 @@ class Multitask(Stages):
             return [Stage(epochs=self.epochs)]
 
 
-class Sequential(Stages):
+@register_mixture
+class Sequential(StagedMixture):
     """One domain after the other."""
 
     name = "sequential"
     summary = "one domain after the other, in a given order"
-    paper = "DMT (Dong et al., ACL 2024), section 3.5, sequential training"
+    source = "DMT (Dong et al., ACL 2024), section 3.5, sequential training"
 
     class Options(StagedOptions):
         """Options of ``mixture: sequential``."""
@@ -44,7 +47,7 @@ class Sequential(Stages):
             """A stage for each domain."""
             return [Stage(domains=[name], epochs=self.epochs) for name in self.order]
 
-        def complaints(self, domains: Sequence[str]) -> list[str]:
+        def problems(self, domains: Sequence[str]) -> list[str]:
             """Every domain, once."""
             problems = [text for name in self.order for text in unknown_domain("order", name, domains)]
             if not problems and sorted(self.order) != sorted(domains):
@@ -52,12 +55,13 @@ class Sequential(Stages):
             return problems
 
 
-class MixedSequential(Stages):
+@register_mixture
+class MixedSequential(StagedMixture):
     """The specialised domains mixed, then the general one."""
 
     name = "mixed_sequential"
     summary = "the specialised domains mixed, then the general one"
-    paper = "DMT (Dong et al., ACL 2024), section 3.5, mixed sequential training"
+    source = "DMT (Dong et al., ACL 2024), section 3.5, mixed sequential training"
 
     class Options(StagedOptions):
         """Options of ``mixture: mixed_sequential``."""
@@ -70,17 +74,18 @@ class MixedSequential(Stages):
             specialised = [name for name in domains if name != self.general]
             return [Stage(domains=specialised, epochs=self.epochs), Stage(domains=[self.general], epochs=self.epochs)]
 
-        def complaints(self, domains: Sequence[str]) -> list[str]:
+        def problems(self, domains: Sequence[str]) -> list[str]:
             """A general domain and at least one other."""
-            return specialised_complaints(self.general, domains)
+            return general_problems(self.general, domains)
 
 
-class DualStageMixed(Stages):
+@register_mixture
+class DualStageMixed(StagedMixture):
     """DMT: the specialised domains mixed, then the general one with a fixed share of each specialised domain."""
 
     name = "dmt"
     summary = "the specialised domains, then the general one with a fixed share of each specialised domain"
-    paper = "DMT (Dong et al., ACL 2024), section 3.5, dual-stage mixed fine-tuning"
+    source = "DMT (Dong et al., ACL 2024), section 3.5, dual-stage mixed fine-tuning"
 
     class Options(StagedOptions):
         """Options of ``mixture: dmt``."""
@@ -97,12 +102,12 @@ class DualStageMixed(Stages):
                 Stage(domains={self.general: 1.0, **dict.fromkeys(specialised, self.share)}, epochs=self.epochs),
             ]
 
-        def complaints(self, domains: Sequence[str]) -> list[str]:
+        def problems(self, domains: Sequence[str]) -> list[str]:
             """A general domain and at least one other."""
-            return specialised_complaints(self.general, domains)
+            return general_problems(self.general, domains)
 
 
-def specialised_complaints(general: str, domains: Sequence[str]) -> list[str]:
+def general_problems(general: str, domains: Sequence[str]) -> list[str]:
     """What is wrong with the choice of the general domain."""
     problems = unknown_domain("general", general, domains)
     if not problems and len(domains) < 2:

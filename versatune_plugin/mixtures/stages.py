@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
@@ -13,18 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, field_serializer, model_validator
 
-from versatune_plugin.mixtures.base import (
-    Policy,
-    PolicyOptions,
-    PolicyState,
-    Reads,
-    Signal,
-    Start,
-    Traits,
-    unknown_domain,
-)
-from versatune_plugin.mixtures.catalogue import CATALOGUE
-from versatune_plugin.mixtures.weights import Vector, admissible
+from versatune_plugin.mixtures.base import Mixture, MixtureOptions, NamedMixture, Requirements, unknown_domain
+from versatune_plugin.mixtures.registry import plain_mixtures, register_mixture
+from versatune_plugin.mixtures.weights import Vector
 
 
 def _share(value: object) -> object:
@@ -40,7 +31,7 @@ def _share(value: object) -> object:
 Share = Annotated[float, BeforeValidator(_share), Field(gt=0, le=1)]
 
 
-class Stage(PolicyOptions):
+class Stage(MixtureOptions):
     """One stage. The options of its mixture stand beside these."""
 
     domains: list[str] | dict[str, Share] | None = Field(
@@ -57,7 +48,7 @@ class Stage(PolicyOptions):
         default=None, ge=0, le=1, description="share of the stage's steps; default: the run's warmup_ratio"
     )
     options: dict[str, Any] = Field(default_factory=dict, description="the mixture's own options")
-    _policy_options: PolicyOptions = PrivateAttr()
+    _mixture_options: MixtureOptions = PrivateAttr()
 
     @model_validator(mode="before")
     @classmethod
@@ -73,29 +64,37 @@ class Stage(PolicyOptions):
     def _check(self) -> Stage:
         if self.epochs is not None and self.steps is not None:
             raise ValueError("epochs and steps both say how long it is; keep one of them")
-        if self.mixture not in CATALOGUE:
-            raise ValueError(f"unknown mixture {self.mixture!r}; choose one of {', '.join(CATALOGUE)}")
+        known = plain_mixtures()
+        if self.mixture not in known:
+            raise ValueError(f"unknown mixture {self.mixture!r}; choose one of {', '.join(known)}")
         try:
-            self._policy_options = CATALOGUE[self.mixture].Options(**self.options)
+            self._mixture_options = known[self.mixture].Options(**self.options)
         except ValidationError as error:
-            told = "; ".join(f"{'.'.join(map(str, d['loc']))} is {d['input']!r}: {d['msg']}" for d in error.errors())
-            raise ValueError(f"options of its mixture {self.mixture!r}: {told}") from None
+            problems = "; ".join(
+                f"{'.'.join(map(str, d['loc']))} is {d['input']!r}: {d['msg']}" for d in error.errors()
+            )
+            raise ValueError(f"options of its mixture {self.mixture!r}: {problems}") from None
         return self
 
     @field_serializer("options", when_used="json")
     def _plain_options(self, options: dict[str, Any]) -> dict[str, Any]:
         # By the mixture's own model, which knows how to write an infinity.
-        return self._policy_options.model_dump(mode="json", exclude_unset=True)
+        return self._mixture_options.model_dump(mode="json", exclude_unset=True)
 
     @property
-    def policy(self) -> type[Policy]:
+    def mixture_class(self) -> type[Mixture[Any]]:
         """The class of its mixture."""
-        return CATALOGUE[self.mixture]
+        return plain_mixtures()[self.mixture]
 
     @property
-    def policy_options(self) -> PolicyOptions:
+    def mixture_options(self) -> MixtureOptions:
         """The options of its mixture."""
-        return self._policy_options
+        return self._mixture_options
+
+    @property
+    def requirements(self) -> Requirements:
+        """What its mixture asks of the run."""
+        return self.mixture_class.requirements(self._mixture_options)
 
     def shares(self, domains: Sequence[str]) -> dict[str, float]:
         """Of each of its domains, the share of the rows that it may draw."""
@@ -103,30 +102,45 @@ class Stage(PolicyOptions):
             return dict(self.domains)
         return dict.fromkeys(domains if self.domains is None else self.domains, 1.0)
 
-    def complaints(self, domains: Sequence[str]) -> list[str]:
+    def problems(self, domains: Sequence[str]) -> list[str]:
         """Known domains, each once, and options that fit them."""
         named = list(domains) if self.domains is None else list(self.domains)
         problems = [text for name in named for text in unknown_domain("domains", name, domains)]
         if not named or len(set(named)) < len(named):
             problems.append(f"domains: {named} must name each domain once, and at least one")
-        return problems or self._policy_options.complaints(sorted(named))
+        return problems or self._mixture_options.problems(sorted(named))
 
 
 @dataclass(frozen=True)
-class SettledStage:
-    """A stage with its place in the run.
+class PlannedStage:
+    """A part of the run under one mixture, with its place; a run without stages is one.
 
     Attributes:
-        stage: as configured.
+        mixture: its class.
+        options: of the mixture.
         first_step: the optimizer step of its first batch.
         steps: how many optimizer steps it takes.
         rows: shape (k,), rows of each domain that it may draw; 0 where it draws none.
+        configured: the stage as configured; None in a run without stages.
     """
 
-    stage: Stage
+    mixture: type[Mixture[Any]]
+    options: MixtureOptions
     first_step: int
     steps: int
     rows: NDArray[np.int64]
+    configured: Stage | None = None
+
+    @property
+    def requirements(self) -> Requirements:
+        """What its mixture asks of the run."""
+        return self.mixture.requirements(self.options)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether floor and cap hold for its weights: what stands still within a stage is taken as it is."""
+        asked = self.requirements
+        return asked.bounded and (asked.moves or self.configured is None)
 
     @property
     def chosen(self) -> list[int]:
@@ -134,9 +148,9 @@ class SettledStage:
         return [int(index) for index in np.flatnonzero(self.rows)]
 
 
-def settle(
+def plan_stages(
     stages: Sequence[Stage], domains: Sequence[str], rows: Sequence[int], rows_per_batch: Vector | float
-) -> tuple[SettledStage, ...]:
+) -> tuple[PlannedStage, ...]:
     """Give each stage its rows and its place.
 
     Args:
@@ -145,7 +159,8 @@ def settle(
         rows: shape (k,), training rows of each domain.
         rows_per_batch: how many rows of each domain alone make a global batch, shape (k,) or the same for all.
     """
-    settled, first_step = [], 0
+    planned: list[PlannedStage] = []
+    first_step = 0
     for stage in stages:
         shares = stage.shares(domains)
         own = np.array(
@@ -154,9 +169,9 @@ def settle(
         )
         epochs = 1.0 if stage.epochs is None else stage.epochs
         steps = stage.steps or whole_batches(epochs * float((own / rows_per_batch).sum()))
-        settled.append(SettledStage(stage, first_step, steps, own))
+        planned.append(PlannedStage(stage.mixture_class, stage.mixture_options, first_step, steps, own, stage))
         first_step += steps
-    return tuple(settled)
+    return tuple(planned)
 
 
 def whole_batches(batches: float) -> int:
@@ -164,7 +179,7 @@ def whole_batches(batches: float) -> int:
     return max(math.ceil(round(batches, 6)), 1)
 
 
-class StagedOptions(PolicyOptions, ABC):
+class StagedOptions(MixtureOptions, ABC):
     """Options that amount to a list of stages."""
 
     @abstractmethod
@@ -172,15 +187,7 @@ class StagedOptions(PolicyOptions, ABC):
         """The stages for these domains, in order."""
 
 
-class StagesState(PolicyState):
-    """The stage in force, whether it has seen an update, and what its mixture remembers."""
-
-    stage: int = Field(ge=0)
-    fresh: bool
-    mixture: dict[str, Any]
-
-
-class Stages(Policy):
+class StagedMixture(NamedMixture):
     """Stages one after the other, each with its own domains, fixed rows, mixture, length, warm-up and decay.
 
     A stage is a fine-tuning of its own: its optimizer starts anew, its rows begin a new pass, its mixture knows nothing
@@ -190,12 +197,19 @@ class Stages(Policy):
     Composition" (DMT, ACL 2024), section 3.5.
     """
 
+    @classmethod
+    def requirements(cls, options: StagedOptions) -> Requirements:
+        """What all stages ask of the run together."""
+        return Requirements.combined([stage.requirements for stage in options.staged(())])
+
+
+@register_mixture
+class Stages(StagedMixture):
+    """Stages as they are configured."""
+
     name = "stages"
     summary = "one stage after the other, each with its own domains, rows, mixture, warm-up and decay"
-    paper = "DMT (Dong et al., ACL 2024), section 3.5"
-    exact = True
-    uses_prior = False
-    reads = "nothing"
+    source = "DMT (Dong et al., ACL 2024), section 3.5"
 
     class Options(StagedOptions):
         """Options of ``mixture: stages``."""
@@ -206,112 +220,10 @@ class Stages(Policy):
             """As configured."""
             return self.stages
 
-        def complaints(self, domains: Sequence[str]) -> list[str]:
+        def problems(self, domains: Sequence[str]) -> list[str]:
             """Those of each stage."""
             return [
                 f"stages[{number}].{text}"
                 for number, stage in enumerate(self.stages)
-                for text in stage.complaints(domains)
+                for text in stage.problems(domains)
             ]
-
-    options: StagedOptions
-
-    def __init__(self, options: PolicyOptions, start: Start) -> None:
-        super().__init__(options, start)
-        stages = self.options.staged(start.domains)
-        self.settled = settle(stages, start.domains, start.rows.astype(int).tolist(), start.rows_per_batch)
-        self._number: int
-        self._fresh: bool
-        self._inner: Policy
-        self._enter(0)
-
-    @classmethod
-    def traits(cls, options: PolicyOptions) -> Traits:
-        """What all stages ask of the run together."""
-        assert isinstance(options, StagedOptions)
-        of_stages = [stage.policy.traits(stage.policy_options) for stage in options.staged(())]
-        intervals = {traits.update_steps for traits in of_stages if traits.updates}
-        return Traits(
-            any(traits.moves for traits in of_stages),
-            frozenset().union(*(traits.reads for traits in of_stages)),
-            any(traits.uses_prior for traits in of_stages),
-            any(traits.uses_reference for traits in of_stages),
-            intervals.pop() if len(intervals) == 1 else None,
-        )
-
-    @property
-    def reads_now(self) -> Reads:
-        """What the stage in force reads."""
-        return self._inner.reads
-
-    def initial_weights(self) -> Vector:
-        """The first weights of the stage in force, shape (k,); zero outside it."""
-        return self._spread(self._inner.initial_weights())
-
-    def turn(self, step: int) -> Vector | None:
-        """The first weights of a stage that begins at ``step``, or what its mixture has planned for it."""
-        for number, settled in enumerate(self.settled):
-            if settled.first_step == step:
-                self._enter(number)
-                return self.initial_weights()
-        weights = self._inner.turn(step - self.settled[self._number].first_step)
-        return None if weights is None else self._spread(weights)
-
-    def update(self, signal: Signal) -> Vector:
-        """What the stage's mixture makes of the signal of its domains, shape (k,)."""
-        if self._inner.reads == "nothing":
-            return signal.weights
-        own = signal.of(self.settled[self._number].chosen)
-        if self._fresh:
-            own = replace(own, previous_loss=None)
-            self._fresh = False
-        return self._spread(self._inner.update(own))
-
-    def state_dict(self) -> dict[str, Any]:
-        """The stage in force and the state of its mixture."""
-        return {"stage": self._number, "fresh": self._fresh, "mixture": self._inner.state_dict()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
-        kept = StagesState.model_validate(state)
-        if kept.stage >= len(self.settled):
-            raise ValueError(f"it stood in stage {kept.stage + 1} of {len(self.settled)}")
-        self._enter(kept.stage)
-        self._fresh = kept.fresh
-        self._inner.load_state_dict(kept.mixture)
-
-    def misfit(self, step: int) -> str | None:
-        """Another stage than the one in force after ``step`` optimizer steps."""
-        due = self._stage_at(step)
-        if due != self._number:
-            return f"it stood in stage {self._number + 1}, and step {step} is in stage {due + 1}"
-        return self._inner.misfit(step - self.settled[due].first_step)
-
-    def start_at(self, step: int) -> Vector | None:
-        """The stage in force at ``step``, begun anew there."""
-        self._enter(self._stage_at(step))
-        own = self._inner.start_at(step - self.settled[self._number].first_step)
-        return self._spread(self._inner.initial_weights() if own is None else own)
-
-    def _stage_at(self, step: int) -> int:
-        return sum(settled.first_step <= step for settled in self.settled) - 1
-
-    def _enter(self, number: int) -> None:
-        settled, start = self.settled[number], self.start
-        prior = start.prior[settled.chosen]
-        own = replace(
-            start,
-            domains=tuple(start.domains[index] for index in settled.chosen),
-            prior=prior / prior.sum() if prior.sum() > 0 else np.full(len(prior), 1.0 / len(prior)),
-            rows=settled.rows[settled.chosen].astype(np.float64),
-        )
-        self._number, self._fresh = number, True
-        self._inner = settled.stage.policy(settled.stage.policy_options, own)
-
-    def _spread(self, own: Vector) -> Vector:
-        """From the stage's domains to all, zero outside it. Bounds hold within the stage, for mixtures that move."""
-        if self._inner.moves and not self._inner.exact:
-            own = admissible(own, self.start.floor, self.start.cap)
-        weights = np.zeros(len(self.start.domains))
-        weights[self.settled[self._number].chosen] = own / own.sum()
-        return weights

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, PlainSerializer
 
-from versatune_plugin.mixtures.base import PolicyOptions, StaticPolicy, unknown_domain
+from versatune_plugin.mixtures.base import MixtureOptions, Requirements, StaticMixture, unknown_domain
+from versatune_plugin.mixtures.registry import register_mixture
 from versatune_plugin.mixtures.weights import Vector
 
 Tau = Annotated[
@@ -20,35 +21,42 @@ Tau = Annotated[
 ]
 
 
-class Constant(StaticPolicy):
+@register_mixture
+class Constant(StaticMixture):
     """The prior, held fixed ("VersaTune Constant", table 4 of the paper)."""
 
     name = "constant"
     summary = "the prior, held fixed"
-    paper = "VersaTune, table 4 (VersaTune Constant)"
+    source = "VersaTune, table 4 (VersaTune Constant)"
+
+    @classmethod
+    def requirements(cls, options: MixtureOptions) -> Requirements:
+        """A prior."""
+        return Requirements(moves=False, prior=True)
 
 
-class Uniform(StaticPolicy):
+@register_mixture
+class Uniform(StaticMixture):
     """Every domain alike: 1 / k (the paper's uniform baseline)."""
 
     name = "uniform"
     summary = "every domain alike"
-    paper = "VersaTune, section 4.2; Mixture-of-Skills, equation 3 with tau = infinity"
-    uses_prior = False
+    source = "VersaTune, section 4.2; Mixture-of-Skills, equation 3 with tau = infinity"
 
     def initial_weights(self) -> Vector:
         """1 / k for each domain, shape (k,)."""
-        return np.ones(len(self.start.domains))
+        return np.ones(len(self.context.domains))
 
 
-class Inverse(StaticPolicy):
+@register_mixture
+class Inverse(StaticMixture):
     """The inverse of the prior, in either reading of the paper's "in an inverse manner"."""
 
     name = "inverse"
     summary = "what the base model knows least comes most"
-    paper = "VersaTune, section 4.2 (inverse distribution)"
+    source = "VersaTune, section 4.2 (inverse distribution)"
 
-    class Options(PolicyOptions):
+    class Options(MixtureOptions):
         """Options of ``mixture: inverse``."""
 
         form: Literal["complement", "reciprocal"] = Field(
@@ -58,40 +66,45 @@ class Inverse(StaticPolicy):
 
     options: Options
 
+    @classmethod
+    def requirements(cls, options: Options) -> Requirements:
+        """A prior."""
+        return Requirements(moves=False, prior=True)
+
     def initial_weights(self) -> Vector:
         """1 - P_j or 1 / P_j, shape (k,); for a single domain, that domain.
 
         Where the prior is zero, 1 / P is taken as its limit: such domains share everything.
         """
-        prior = self.start.prior
+        prior = self.context.prior
         if self.options.form == "reciprocal":
             unknown = prior == 0
             return unknown.astype(np.float64) if unknown.any() else 1.0 / prior
-        return 1.0 - prior if len(self.start.domains) > 1 else prior
+        return 1.0 - prior if len(self.context.domains) > 1 else prior
 
 
-class Proportional(StaticPolicy):
+@register_mixture
+class Proportional(StaticMixture):
     """In proportion to the training rows of each domain: what plain concatenation does (temperature 1)."""
 
     name = "proportional"
     summary = "in proportion to each domain's training rows"
-    paper = "Mixture-of-Skills, equation 3 with tau = 1"
-    uses_prior = False
+    source = "Mixture-of-Skills, equation 3 with tau = 1"
 
     def initial_weights(self) -> Vector:
         """Training rows, shape (k,)."""
-        return self.start.rows
+        return self.context.rows
 
 
-class Temperature(StaticPolicy):
+@register_mixture
+class Temperature(StaticMixture):
     """In proportion to rows ^ (1 / tau): between proportional (1) and uniform (infinity)."""
 
     name = "temperature"
     summary = "rows ^ (1 / tau): from proportional (tau 1) to uniform (tau infinite)"
-    paper = "Mixture-of-Skills, equation 3"
-    uses_prior = False
+    source = "Mixture-of-Skills, equation 3"
 
-    class Options(PolicyOptions):
+    class Options(MixtureOptions):
         """Options of ``mixture: temperature``."""
 
         tau: Tau = Field(description="1: proportional; 10; .inf: uniform; any between")
@@ -100,32 +113,36 @@ class Temperature(StaticPolicy):
 
     def initial_weights(self) -> Vector:
         """q(i) ^ (1 / tau), shape (k,)."""
-        return tempered(self.start.rows, self.options.tau)
+        return tempered(self.context.rows, self.options.tau)
 
 
-class Single(StaticPolicy):
+@register_mixture
+class Single(StaticMixture):
     """One domain and nothing else: the paper's "100 % specific domain"."""
 
     name = "single"
     summary = "one domain and nothing else"
-    paper = "VersaTune, section 4.2 (100 % specific domain)"
-    uses_prior = False
-    exact = True
+    source = "VersaTune, section 4.2 (100 % specific domain)"
 
-    class Options(PolicyOptions):
+    class Options(MixtureOptions):
         """Options of ``mixture: single``."""
 
         domain: str = Field(description="the domain that is trained")
 
-        def complaints(self, domains: Sequence[str]) -> list[str]:
+        def problems(self, domains: Sequence[str]) -> list[str]:
             """The domain must be one of the run's."""
             return unknown_domain("domain", self.domain, domains)
 
     options: Options
 
+    @classmethod
+    def requirements(cls, options: Options) -> Requirements:
+        """Weights that are taken as they are."""
+        return Requirements(moves=False, bounded=False)
+
     def initial_weights(self) -> Vector:
         """One for the domain, zero for the others, shape (k,)."""
-        return np.array([float(name == self.options.domain) for name in self.start.domains])
+        return np.array([float(name == self.options.domain) for name in self.context.domains])
 
 
 def tempered(rows: Vector, tau: float) -> Vector:

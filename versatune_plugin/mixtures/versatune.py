@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from versatune_plugin.mixtures.base import Policy, PolicyOptions, Signal, unknown_domain
+from versatune_plugin.mixtures.base import Mixture, MixtureOptions, Requirements, unknown_domain
+from versatune_plugin.mixtures.observations import HeldoutObservation
+from versatune_plugin.mixtures.registry import register_mixture
 from versatune_plugin.mixtures.weights import Vector
 
 
-class Expand(PolicyOptions):
+class Expand(MixtureOptions):
     """The option ``expand:``, which makes Algorithm 3 of Algorithm 2."""
 
     domain: str | list[str] = Field(description="the domain to cultivate, or several, which share delta equally")
@@ -32,7 +34,7 @@ class Expand(PolicyOptions):
         """The domains to cultivate."""
         return [self.domain] if isinstance(self.domain, str) else self.domain
 
-    def complaints(self, domains: Sequence[str]) -> list[str]:
+    def problems(self, domains: Sequence[str]) -> list[str]:
         """Known domains, none twice, and at least one left to take from."""
         problems = [text for name in self.domains for text in unknown_domain("expand.domain", name, domains)]
         if not self.domains or len(set(self.domains)) < len(self.domains):
@@ -42,47 +44,50 @@ class Expand(PolicyOptions):
         return problems
 
 
-class VersaTune(Policy):
+@register_mixture
+class VersaTune(Mixture[HeldoutObservation]):
     """Start at the prior; at each update P'_j = P_j (1 + sigma gamma_j), renormalised (Algorithm 2, equation 2).
 
     With ``expand``, domains E are cultivated (Algorithm 3): when (1/k) * sum over j not in E of phi_j is under
     epsilon * mean gamma of E, each e in E gets P_e + delta / |E| and the others share the rest in proportion to P'_j.
-    Line 9 as printed does not sum to one; ours takes P_e for the P_j in its bracket. No weight of E passes what leaves
-    the others their floor.
+    Line 9 as printed does not sum to one; ours takes P_e for the P_j in its bracket. What the others keep at
+    least is their floor.
 
     The paper prints no value for sigma, delta or epsilon; docs/defaults.md says how ours were chosen.
     """
 
     name = "versatune"
     summary = "more of what the model can still learn; `expand` cultivates one domain"
-    paper = "VersaTune, Algorithms 2 and 3"
-    uses_reference = True
+    source = "VersaTune, Algorithms 2 and 3"
 
-    class Options(PolicyOptions):
+    class Options(MixtureOptions):
         """Options of ``mixture: versatune``."""
 
         sigma: float = Field(default=1.0, gt=0, le=100, description="magnitude of the adjustment at one update")
         expand: Expand | None = Field(default=None, description="cultivate a domain: Algorithm 3")
 
-        def complaints(self, domains: Sequence[str]) -> list[str]:
+        def problems(self, domains: Sequence[str]) -> list[str]:
             """Those of ``expand``."""
-            return self.expand.complaints(domains) if self.expand else []
+            return self.expand.problems(domains) if self.expand else []
 
     options: Options
 
-    def update(self, signal: Signal) -> Vector:
+    @classmethod
+    def requirements(cls, options: Options) -> Requirements:
+        """A prior, held-out losses and reference losses."""
+        return Requirements(observes=HeldoutObservation, prior=True, reference=True)
+
+    def update(self, observation: HeldoutObservation) -> Vector:
         """P_j (1 + sigma gamma_j), shape (k,); with ``expand``, Algorithm 3."""
-        potential, forgetting = signal.potential, signal.forgetting
-        assert potential is not None
-        assert forgetting is not None
-        moved = signal.weights * (1.0 + self.options.sigma * potential)
+        potential, forgetting = observation.potential, observation.forgetting
+        moved = observation.weights * (1.0 + self.options.sigma * potential)
         expand = self.options.expand
         if expand is None:
             return moved
-        target = np.isin(self.start.domains, expand.domains)
+        target = np.isin(self.context.domains, expand.domains)
         mean_forgetting = forgetting[~target].sum() / len(target)
         if expand.unconditional or mean_forgetting < expand.epsilon * potential[target].mean():
-            return self._expanded(signal.weights, moved, target, expand)
+            return self._expanded(observation.weights, moved, target, expand)
         return moved
 
     def _expanded(self, weights: Vector, moved: Vector, target: NDArray[np.bool_], expand: Expand) -> Vector:
@@ -95,8 +100,6 @@ class VersaTune(Policy):
         if expand.line_9 == "printed":
             raised[~target] = np.maximum(others * (1.0 - weights[~target] - expand.delta), 0.0)
             return raised
-        most = 1.0 - (~target).sum() * self.start.floor
-        if raised[target].sum() > most:
-            raised[target] *= most / raised[target].sum()
+        raised[target] /= max(raised[target].sum(), 1.0)
         raised[~target] = others * (1.0 - raised[target].sum())
         return raised

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from versatune_plugin.artifacts.io import read_json_lines, write_json
 from versatune_plugin.artifacts.record import RECORD_FILE, read_record
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import ConfigurationError
 from versatune_plugin.quickstart.configuration import configuration
 from versatune_plugin.quickstart.presets import PRESETS, Preset
 
@@ -66,7 +66,7 @@ def run_quickstart(out: Path, seed: int, preset: str = "default", rows: Path | N
         VersaTuneError: an unknown preset; a package that is missing; a fine-tuning that failed.
     """
     if preset not in PRESETS:
-        raise VersaTuneError(f"--preset is {preset!r}, but the presets are: {', '.join(PRESETS)}")
+        raise ConfigurationError(f"--preset is {preset!r}, but the presets are: {', '.join(PRESETS)}")
     os.environ.update(SURROUNDINGS)
     for chatty in ("torchao", "torch.utils._pytree"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
@@ -182,7 +182,7 @@ def _fine_tune(console: Console, steps: int) -> None:
         if process.returncode:
             printed = Path(f"{mixture}.log").resolve()
             last = "\n".join(printed.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
-            raise VersaTuneError(f"the run {mixture!r} failed; see {printed}, which ends:\n{last}")
+            raise ConfigurationError(f"the run {mixture!r} failed; see {printed}, which ends:\n{last}")
 
 
 def _compare(console: Console, figures: Mapping[str, Any], sizes: Preset) -> dict[str, Any]:

@@ -14,14 +14,14 @@ from rich.console import Console
 from safetensors import SafetensorError
 
 from versatune_plugin import __version__
-from versatune_plugin.artifacts.fingerprint import tokenizer_fingerprint
+from versatune_plugin.artifacts.fingerprint import settings_differences, tokenizer_fingerprint
 from versatune_plugin.artifacts.io import check_writable, free_space, read_json, write_json
 from versatune_plugin.artifacts.record import read_record
 from versatune_plugin.artifacts.reference import KIND, SCHEMA
 from versatune_plugin.data.domains import DomainTable
 from versatune_plugin.data.heldout import heldout_digest, same_rows
 from versatune_plugin.data.loading import load_rows
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import ArtifactError
 from versatune_plugin.host.base_model import weights_identity
 from versatune_plugin.host.configuration import load_run_config, section_of
 
@@ -58,7 +58,7 @@ def measure_references(
     from axolotl.loaders import load_tokenizer
 
     from versatune_plugin.reference.run import forget_plugins, loss_settings
-    from versatune_plugin.training.run_plan import outline_run
+    from versatune_plugin.training.run_plan import plan_run
 
     cfg, section = load_run_config(config_path)
     raw = yaml.safe_load(config_path.read_text(encoding="utf-8"))
@@ -67,9 +67,9 @@ def measure_references(
     tokenizer = load_tokenizer(cfg)
     # The file that is being made cannot say yet how many rows it will be measured on.
     section = section.model_copy(update={"reference": None})
-    outline, table = outline_run(cfg, section)
-    if outline.measuring.heldout == 0:
-        raise VersaTuneError("`versatune.heldout` is 0, so there is nothing to measure; set it to 16 or more")
+    plan, table = plan_run(cfg, section)
+    if plan.measuring.heldout == 0:
+        raise ArtifactError("`versatune.heldout` is 0, so there is nothing to measure; set it to 16 or more")
     console = Console(highlight=False, markup=False, soft_wrap=True)
     settings, dropped = loss_settings(raw, model)
     if dropped:
@@ -78,14 +78,14 @@ def measure_references(
         "model": settings["base_model"],
         "weights": weights_identity(settings["base_model"], settings.get("revision_of_model")),
         "epochs": epochs,
-        "seed": outline.seed,
-        "heldout": outline.measuring.heldout,
+        "seed": plan.seed,
+        "heldout": plan.measuring.heldout,
         "digests": {name: heldout_digest(table, name, tokenizer) for name in table.names},
         "content": {domain.name: domain.digest for domain in table.domains},
         "settings": json.loads(json.dumps(settings, default=str)),
-        "batch_size": outline.batch_size,
+        "batch_size": plan.batch_size,
     }
-    section_of_reference = {"mixture": "uniform", "heldout": outline.measuring.heldout}
+    section_of_reference = {"mixture": "uniform", "heldout": plan.measuring.heldout}
     settings |= {"versatune": section_of_reference | {"updates_per_epoch": 1, "floor": 0.0}, "num_epochs": epochs}
 
     def measure(name: str, parts: Path) -> tuple[dict[str, Any], bool]:
@@ -120,7 +120,7 @@ def measure_references(
                 shutil.rmtree(parts, ignore_errors=True)
             forget_plugins()
     except Timeout as error:
-        raise VersaTuneError(f"{file}: another process is making it; wait for it, or choose another --out") from error
+        raise ArtifactError(f"{file}: another process is making it; wait for it, or choose another --out") from error
     console.print(f"reference losses are in {file}")
     return payload
 
@@ -138,12 +138,12 @@ def _parts_folder(file: Path, names: Sequence[str], finished: bool) -> Path:
     if index.is_file():
         of = read_json(index, PARTS_KIND, SCHEMA).get("domains")
         if of != list(names):
-            raise VersaTuneError(
+            raise ArtifactError(
                 f"{parts} holds measurements for the domains {of}, not for {list(names)}; remove it to measure anew, "
                 "or choose another --out"
             )
     elif parts.exists() and (not parts.is_dir() or any(parts.iterdir())):
-        raise VersaTuneError(
+        raise ArtifactError(
             f"{parts} is where unfinished measurements are kept, but what is there was not made by versatune: move it "
             "away, or choose another --out"
         )
@@ -177,7 +177,7 @@ def _fine_tune(settings: Mapping[str, Any], table: DomainTable, tokenizer: Any, 
     try:
         do_train(cfg, TrainerCliArgs())
     except (OSError, SafetensorError) as error:
-        raise VersaTuneError(
+        raise ArtifactError(
             f"domain {name!r}: its run cannot write to {cfg.output_dir} ({error}; {free_space(Path(cfg.output_dir))}). "
             "The domains before it are kept: free space there, or make it writable, and run the same command again"
         ) from error
@@ -206,14 +206,10 @@ def _finished(file: Path, made_under: Mapping[str, Any]) -> dict[str, Any] | Non
 
 def _reuse(part: Path, made_under: Mapping[str, Any]) -> dict[str, Any]:
     found = read_json(part, PART_KIND, SCHEMA)
-    before = found["made_under"]
-    changed = [key for key, value in made_under.items() if key != "settings" and before.get(key) != value]
-    kept, wanted = before.get("settings") or {}, made_under["settings"]
-    changed += [key for key in sorted({*kept, *wanted}) if kept.get(key) != wanted.get(key)]
-    if changed:
-        raise VersaTuneError(
-            f"{part} was measured under another {', '.join(changed)}; remove {part.parent} to measure anew, or undo "
-            "the change"
+    if changed := settings_differences(found["made_under"], made_under, "there"):
+        raise ArtifactError.collected(
+            f"{part} was measured under other settings; remove {part.parent} to measure anew, or undo the change",
+            list(changed.values()),
         )
     return found
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from versatune_plugin.data.permutation import stream
-from versatune_plugin.mixtures.weight_schedule import Schedule
+from versatune_plugin.mixtures.schedule import WeightSchedule
 from versatune_plugin.mixtures.weights import Vector
 from versatune_plugin.sampling.order import Order
 
@@ -38,15 +38,20 @@ class PlannedStep:
 
     Attributes:
         step: 0 is the first of the run.
-        counts: shape (k,), rows of each domain; sums to the batch size B.
-        domains: shape (B,), the domain of each row, as an index.
-        rows: shape (B,), each a number among the training rows of its domain.
+        counts: shape (k,), rows of each domain; sums to n.
+        domains: shape (n,), the domain of each row, as an index.
+        rows: shape (n,), each a number among the training rows of its domain.
+        starts: shape (B + 1,), where each bin begins in ``domains`` and ``rows``, and where the last one ends; without
+            packing a row is a bin.
+        fill: the share of the batch that holds something.
     """
 
     step: int
     counts: NDArray[np.int64]
     domains: NDArray[np.int64]
     rows: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    fill: float = 1.0
 
 
 class BatchPlan(ABC):
@@ -74,7 +79,7 @@ class BatchPlan(ABC):
         self,
         domains: Sequence[str],
         sizes: Sequence[int],
-        schedule: Schedule,
+        schedule: WeightSchedule,
         batch_size: int,
         seed: int,
         pools: Sequence[Pool] | None = None,
@@ -108,13 +113,13 @@ class BatchPlan(ABC):
         return False
 
     @abstractmethod
-    def _settle(self, planned: PlannedStep) -> None:
+    def _note(self, planned: PlannedStep) -> None:
         """Take note that ``planned``, which `preview` gave, is drawn: credit and cursor."""
 
     def advance(self) -> PlannedStep:
         """Plan the batch of ``step`` and move on to the next."""
         planned = self.preview()
-        self._settle(planned)
+        self._note(planned)
         self.drawn = self.drawn + planned.counts
         self.step += 1
         for pool in self.pools[1:]:
@@ -132,7 +137,7 @@ class BatchPlan(ABC):
         """Rows of each domain since the pool began, shape (k,)."""
         return self.cursor
 
-    def over(self, passes: float) -> NDArray[np.bool_]:
+    def exhausted(self, passes: float) -> NDArray[np.bool_]:
         """The domains, shape (k,), whose pool the next batch would take beyond so many passes."""
         return np.asarray(self.drawn_of_pool + self.preview().counts > passes * self.pool.rows)
 
@@ -171,7 +176,7 @@ class BatchPlan(ABC):
             for name, rows, size in zip(self.domains, pool.rows, self.sizes, strict=True)
         ]
 
-    def _alone(self, weights: Vector, ahead: int = 0) -> int:
+    def _single_domain(self, weights: Vector, ahead: int = 0) -> int:
         """The one domain, as an index, of a batch that comes from one: so many steps ahead, drawn by the weights."""
         bounds = np.cumsum(weights)
         drawn = stream(self.seed, "domain", self._step_of_pool + ahead).random() * bounds[-1]

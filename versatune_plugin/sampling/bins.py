@@ -1,102 +1,69 @@
-"""The plan under sample packing: a global batch is a number of bins, each a sequence that several rows share."""
+"""Sample packing: a global batch is a number of bins, each a sequence that several rows share.
+
+Example: two bins of 6 tokens, and rows of one domain that fall due in this order: a (4), b (3), c (2), d (5). The
+first three have 9 tokens and with the fourth 14, more than the 12 that fit, so a, b and c are due. The next row of a
+domain is placed first, then the longest, each where it leaves the least room: a leaves 2 of one bin, b leaves 3 of the
+other, and c goes to a and leaves nothing. Rows that fall due a little later may fill what is left beside b: d is too
+long, so a row of 3 tokens or fewer behind it is taken instead, and d comes first in the next batch.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from versatune_plugin.data.domains import RowTokens
-from versatune_plugin.data.permutation import stream
-from versatune_plugin.mixtures.weight_schedule import Schedule
-from versatune_plugin.sampling.batch_plan import PlannedStep, Pool
-from versatune_plugin.sampling.token_plan import DueRows, TokenPlan
+from versatune_plugin.mixtures.schedule import WeightSchedule
+from versatune_plugin.sampling.token_plan import Container, DueRows, TokenPlan
 
 TRIAL_STEPS = 16
 # A row may fill a gap of a batch if it falls due within so many bins after that batch.
 LOOK_AHEAD_BINS = 16
 
 
-@dataclass(frozen=True)
-class PackedStep(PlannedStep):
-    """The global batch of one optimizer step, bin by bin.
-
-    Attributes:
-        starts: shape (B + 1,), where each bin begins in ``domains`` and ``rows``, and where the last one ends.
-        fill: the share of the bins that holds tokens.
-    """
-
-    starts: NDArray[np.int64]
-    fill: float
-
-
-class PackedPlan(TokenPlan):
-    """Plans global batches of ``batch_size`` bins whose supervised tokens follow the weights.
+class Bins(Container):
+    """A number of bins, each a sequence that several rows share.
 
     The rows that fall due first are packed; those that find no bin come first in the next batch, and what room is left
     goes to rows that fall due a little later. One step is packed at a time, so new weights act on the very next one.
 
     Args:
-        domains: the k names.
-        tokens: of the training rows of each domain; no row is longer than a bin.
-        batch_size: bins of a global batch.
+        size: bins of a global batch.
         bin_tokens: what a bin holds.
-        schedule, seed, pools: as for `BatchPlan`.
     """
 
-    def __init__(
-        self,
-        domains: Sequence[str],
-        tokens: Sequence[RowTokens],
-        schedule: Schedule,
-        batch_size: int,
-        bin_tokens: int,
-        seed: int,
-        pools: Sequence[Pool] | None = None,
-    ) -> None:
-        longest = max(int(one.lengths.max()) for one in tokens)
-        if longest > bin_tokens:
-            raise ValueError(f"a row of {longest} tokens is longer than a bin of {bin_tokens}")
-        self.bin_tokens = bin_tokens
-        super().__init__(domains, tokens, schedule, batch_size, seed, pools)
-
-    @property
-    def capacity(self) -> int:
-        """Tokens of a batch."""
-        return self.batch_size * self.bin_tokens
-
-    def advance(self) -> PackedStep:
-        """Plan the batch of ``step`` and move on to the next."""
-        planned = super().advance()
-        assert isinstance(planned, PackedStep)
-        return planned
+    def __init__(self, size: int, bin_tokens: int) -> None:
+        self.size, self.bin_tokens = size, bin_tokens
+        self.capacity = size * bin_tokens
 
     def room(self, lengths: NDArray[np.integer]) -> NDArray[np.integer]:
-        """A row takes as much as it is long."""
+        """As much as the row is long.
+
+        Raises:
+            ValueError: a row is longer than a bin.
+        """
+        if len(lengths) and (longest := int(lengths.max())) > self.bin_tokens:
+            raise ValueError(f"a row of {longest} tokens is longer than a bin of {self.bin_tokens}")
         return lengths
 
-    def _batch(self, due: DueRows, first: int) -> tuple[PackedStep, DueRows]:
-        bins = Bins(self.batch_size, self.bin_tokens)
+    def pack(
+        self, due: DueRows, first: int, latest_ahead: NDArray[np.int64], pool_rows: NDArray[np.int64]
+    ) -> list[list[int]]:
+        """The rows of each bin."""
+        bins = OpenBins(self.size, self.bin_tokens)
         # Rows that others of their domain have overtaken, and its next one, go before all others, so none waits long.
-        latest = np.array([max(positions, default=-1) for positions in self.ahead])
-        waited = due.positions[:first] < latest[due.domains[:first]]
+        waited = due.positions[:first] < latest_ahead[due.domains[:first]]
         waited[np.unique(due.domains[:first], return_index=True)[1]] = True
         by_length = np.lexsort((np.arange(first), -due.lengths[:first], ~waited))
         bins.place(by_length.tolist(), due.lengths[by_length].tolist())
-        later = self._later(due, first, bins)
+        later = self._later(due, first, bins, pool_rows)
         bins.fill(later.tolist(), due.lengths[later].tolist())
-        order = stream(self.seed, "batch", self._step_of_pool).permutation(self.batch_size)
-        content = [bins.content[bin_] for bin_ in order.tolist()]
-        taken = due.pick(np.array([row for rows in content for row in rows], dtype=np.int64))
-        starts = np.cumsum([0, *(len(rows) for rows in content)])
-        counts = np.bincount(taken.domains, minlength=len(self.domains))
-        fill = float(taken.lengths.sum() / self.capacity)
-        return PackedStep(self.step, counts, taken.domains, taken.rows, starts, fill), taken
+        return bins.content
 
-    def _later(self, due: DueRows, first: int, bins: Bins) -> NDArray[np.int64]:
+    def _later(self, due: DueRows, first: int, bins: OpenBins, pool_rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The rows that may fill what room is left, as indices.
 
         None is far from due, or a domain of small weight would fill gaps for ever and never repay; and all are of the
@@ -104,10 +71,10 @@ class PackedPlan(TokenPlan):
         """
         placed = np.zeros(len(due.due), dtype=bool)
         placed[[row for rows in bins.content for row in rows]] = True
-        latest = max(due.due[first], 0.0) * (1 + LOOK_AHEAD_BINS / self.batch_size)
+        latest = max(due.due[first], 0.0) * (1 + LOOK_AHEAD_BINS / self.size)
         left = np.flatnonzero(~placed & (due.due <= latest))
-        number = due.positions[left] // self.pool.rows[due.domains[left]]
-        current = np.full(len(self.domains), np.iinfo(np.int64).max)
+        number = due.positions[left] // pool_rows[due.domains[left]]
+        current = np.full(len(pool_rows), np.iinfo(np.int64).max)
         np.minimum.at(current, due.domains[left], number)
         return left[number == current[due.domains[left]]]
 
@@ -116,11 +83,11 @@ def usual_fill(tokens: Sequence[RowTokens], batch_size: int, bin_tokens: int, se
     """The share of bins that holds tokens, seen by packing a few batches in which every row is equally likely."""
     learnt = np.array([float(one.supervised.sum(dtype=np.int64)) for one in tokens])
     names = [str(number) for number in range(len(tokens))]
-    plan = PackedPlan(names, tokens, Schedule(0, learnt / learnt.sum()), batch_size, bin_tokens, seed)
+    plan = TokenPlan(names, tokens, WeightSchedule(0, learnt / learnt.sum()), Bins(batch_size, bin_tokens), seed)
     return sum(plan.advance().fill for _ in range(TRIAL_STEPS)) / TRIAL_STEPS
 
 
-class Bins:
+class OpenBins:
     """Bins of equal capacity and what lies in them.
 
     Args:

@@ -1,4 +1,4 @@
-"""Rows of packed micro-batches as Axolotl's collator for packing takes them."""
+"""The rows of a micro-batch as Axolotl's collators take them, packed or not."""
 
 from __future__ import annotations
 
@@ -7,6 +7,25 @@ from typing import Any
 from datasets import Dataset
 
 from versatune_plugin.data.domains import IGNORED_LABEL
+
+
+class SeparateRows:
+    """Fetches rows, each a sequence of its own.
+
+    Args:
+        rows: the data set, with the columns that the model takes.
+    """
+
+    def __init__(self, rows: Dataset) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitems__(self, bins: list[tuple[int, ...]]) -> list[dict[str, Any]]:
+        """The rows, one of each bin."""
+        rows: list[dict[str, Any]] = self._rows.__getitems__([row for (row,) in bins])
+        return rows
 
 
 class PackedRows:
@@ -33,9 +52,9 @@ class PackedRows:
         """The rows of each bin."""
         fetched = iter(self._rows.__getitems__([row for one in bins for row in one]))
         if self._one_sequence:
-            return [[_alone(row) for row in fetched]]
-        return [[_alone(next(fetched)) for _ in one] for one in bins]
+            return [[_unpredicted(row) for row in fetched]]
+        return [[_unpredicted(next(fetched)) for _ in one] for one in bins]
 
 
-def _alone(row: dict[str, Any]) -> dict[str, Any]:
+def _unpredicted(row: dict[str, Any]) -> dict[str, Any]:
     return row | {"labels": [IGNORED_LABEL, *row["labels"][1:]]}

@@ -30,7 +30,7 @@ class CollatedAhead(Dataset[Any]):
         self._collate = collate
         self._upcoming = upcoming
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="versatune-collate")
-        self._ahead: dict[tuple[int | tuple[int, ...], ...], Future[Any]] = {}
+        self._ahead: dict[tuple[tuple[int, ...], ...], Future[Any]] = {}
 
     def __len__(self) -> int:
         return len(self._rows)

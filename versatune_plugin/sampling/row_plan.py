@@ -17,7 +17,7 @@ from versatune_plugin.sampling.batch_plan import BatchPlan, PlannedStep, Pool
 AHEAD = 4096
 
 
-class Plan(BatchPlan):
+class RowPlan(BatchPlan):
     """Plans global batches of rows, where weights are shares of rows.
 
     Over any number of steps under constant weights each domain is within one row of its share, unless each batch comes
@@ -25,39 +25,38 @@ class Plan(BatchPlan):
     """
 
     # Planned under the weights in force and not handed out yet: several batches at once take half the time.
-    _ahead: deque[tuple[PlannedStep, Vector]]
-    # Those weights, the step from which they rule, and for how many steps those before them did.
-    _weights: Vector | None
+    _planned_ahead: deque[tuple[PlannedStep, Vector]]
+    # Which weights these are, the step from which they rule, and for how many steps those before them did.
+    _key: tuple[int, int] | None
     _since: int
     _lasted: int
 
     def preview(self) -> PlannedStep:
         """The batch that `advance` gives if the weights are still the same then; the plan stays where it is."""
         weights = self.schedule.weights_at(self.step)
-        # The schedule never writes into its arrays, so new weights are another array.
-        if weights is not self._weights:
-            self._weights, self._lasted, self._since = weights, self.step - self._since, self.step
-            self._ahead.clear()
-        if not self._ahead:
+        if (key := self.schedule.key_at(self.step)) != self._key:
+            self._key, self._lasted, self._since = key, self.step - self._since, self.step
+            self._planned_ahead.clear()
+        if not self._planned_ahead:
             # These weights will last as long as those before them, or twice as long as they have lasted.
             lasted = self.step - self._since
             steps = min(max(self._lasted - lasted, lasted, 1), max(1, AHEAD // self.batch_size))
-            self._ahead.extend(self._planned(weights, steps))
-        return self._ahead[0][0]
+            self._planned_ahead.extend(self._planned(weights, steps))
+        return self._planned_ahead[0][0]
 
     @property
     def room_of_a_batch(self) -> float:
         """Rows."""
         return float(self.batch_size)
 
-    def _settle(self, planned: PlannedStep) -> None:
-        self.credit = self._ahead.popleft()[1]
+    def _note(self, planned: PlannedStep) -> None:
+        self.credit = self._planned_ahead.popleft()[1]
         self.cursor = self.cursor + planned.counts
 
     def _enter(self, pool: Pool) -> None:
         super()._enter(pool)
-        self._ahead = deque()
-        self._weights, self._since, self._lasted = None, self.step, 0
+        self._planned_ahead = deque()
+        self._key, self._since, self._lasted = None, self.step, 0
 
     def _planned(self, weights: Vector, steps: int) -> Iterator[tuple[PlannedStep, Vector]]:
         """The next batches as long as these are the weights, each with the credit that it leaves."""
@@ -70,15 +69,16 @@ class Plan(BatchPlan):
         step_of_row = np.repeat(np.tile(np.arange(steps, dtype=np.int16), len(weights)), counts.T.ravel())
         rows = by_domain[step_of_row.argsort(kind="stable")].reshape(steps, self.batch_size)
         domains = np.repeat(np.tile(np.arange(len(weights)), steps), counts.ravel()).reshape(steps, self.batch_size)
+        starts = np.arange(self.batch_size + 1)
         for ahead in range(steps):
             # Micro-batches are slices of the batch, so its order must not be that of the domains.
             order = stream(self.seed, "batch", self._step_of_pool + ahead).permutation(self.batch_size)
-            step = PlannedStep(self.step + ahead, counts[ahead], domains[ahead][order], rows[ahead][order])
+            step = PlannedStep(self.step + ahead, counts[ahead], domains[ahead][order], rows[ahead][order], starts)
             yield step, credits[ahead + 1]
 
     def _counts(self, weights: Vector, credit: Vector, ahead: int) -> tuple[NDArray[np.int64], Vector]:
         if not self.pool.single:
             return apportion(credit, weights, self.batch_size)
         counts = np.zeros(len(weights), dtype=np.int64)
-        counts[self._alone(weights, ahead)] = self.batch_size
+        counts[self._single_domain(weights, ahead)] = self.batch_size
         return counts, credit

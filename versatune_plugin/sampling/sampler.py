@@ -12,10 +12,9 @@ from torch.utils.data import Sampler
 
 from versatune_plugin.data.domains import DomainTable
 from versatune_plugin.sampling.batch_plan import BatchPlan, PlannedStep
-from versatune_plugin.sampling.bins import PackedStep
 
-# Rows of the data set, or bins of them under packing.
-MicroBatch = list[int] | list[tuple[int, ...]]
+# Bins of rows of the data set; without packing each is of one row.
+MicroBatch = list[tuple[int, ...]]
 
 
 class GlobalBatchSampler(Sampler[MicroBatch]):
@@ -30,12 +29,13 @@ class GlobalBatchSampler(Sampler[MicroBatch]):
         steps_per_epoch: optimizer steps of one iteration.
         micro_batch_size: rows (bins, under packing) of a micro-batch of one process.
         accumulation: micro-batches of one process in an optimizer step.
-        processes, process: how many share a global batch, and which this is.
+        processes: how many share a global batch.
+        process: which of them this is.
 
     Attributes:
         tokens: shape (k,), supervised tokens drawn from each domain so far.
         counts: shape (k,), rows of each domain in the global batch drawn last.
-        fill: under packing, the share of the global batch drawn last that holds tokens.
+        fill: the share of the global batch drawn last that holds something; 0 before the first.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class GlobalBatchSampler(Sampler[MicroBatch]):
         self.process = process
         self.tokens = np.zeros(len(table.domains), dtype=np.int64)
         self.counts = np.zeros(len(table.domains), dtype=np.int64)
-        self.fill: float | None = None
+        self.fill = 0.0
         self._rest: deque[MicroBatch] = deque()
 
     def __len__(self) -> int:
@@ -79,7 +79,7 @@ class GlobalBatchSampler(Sampler[MicroBatch]):
             tokens = np.bincount(planned.domains, weights=self.table.supervised[rows], minlength=len(self.tokens))
             self.tokens += tokens.astype(np.int64)
             self.counts = planned.counts
-            self.fill = planned.fill if isinstance(planned, PackedStep) else None
+            self.fill = planned.fill
             self._rest = deque(self._micro_batches(planned, rows))
             while self._rest:
                 yield self._rest.popleft()
@@ -107,8 +107,6 @@ class GlobalBatchSampler(Sampler[MicroBatch]):
     def _micro_batches(self, planned: PlannedStep, rows: NDArray[np.int64]) -> list[MicroBatch]:
         size, stride = self.micro_batch_size, self.micro_batch_size * self.processes
         firsts = range(self.process * size, self.plan.batch_size, stride)
-        if not isinstance(planned, PackedStep):
-            return [rows[at : at + size].tolist() for at in firsts]
         starts, flat = planned.starts.tolist(), rows.tolist()
         return [[tuple(flat[starts[b] : starts[b + 1]]) for b in range(at, at + size)] for at in firsts]
 
@@ -124,4 +122,4 @@ class GlobalBatchSampler(Sampler[MicroBatch]):
         """Continue where `state_dict` was taken."""
         self.plan.load_state_dict(state["plan"])
         self.tokens = np.array([state["tokens"][name] for name in self.table.names], dtype=np.int64)
-        self.fill = state["fill"]
+        self.fill = float(state["fill"])

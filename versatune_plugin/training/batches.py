@@ -1,61 +1,57 @@
-"""From the settled facts of a run to its global batches."""
+"""From the plan of a run to its global batches."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from versatune_plugin.data.domains import DomainTable
-from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.host.configuration import Section
-from versatune_plugin.mixtures.weight_schedule import Schedule
-from versatune_plugin.sampling.batch_plan import BatchPlan
-from versatune_plugin.sampling.bins import PackedPlan
-from versatune_plugin.sampling.row_plan import Plan
+from versatune_plugin.errors import ConfigurationError
+from versatune_plugin.host.section import Section
+from versatune_plugin.mixtures.schedule import WeightSchedule
+from versatune_plugin.sampling.batch_plan import BatchPlan, Pool
+from versatune_plugin.sampling.bins import Bins
+from versatune_plugin.sampling.row_plan import RowPlan
 from versatune_plugin.sampling.sampler import GlobalBatchSampler
-from versatune_plugin.sampling.token_plan import TokenPlan
-from versatune_plugin.training.run_plan import Outline
+from versatune_plugin.sampling.token_plan import Rows, TokenPlan
+from versatune_plugin.training.port import TrainingPort
+from versatune_plugin.training.run_plan import RunPlan
 
 
 def make_sampler(
-    section: Section, outline: Outline, table: DomainTable, schedule: Schedule, args: Any
+    section: Section, plan: RunPlan, table: DomainTable, schedule: WeightSchedule, port: TrainingPort
 ) -> GlobalBatchSampler:
     """The sampler of one process.
 
     Args:
         section: the section ``versatune:``.
-        outline: of the run.
+        plan: of the run.
         table: the domains.
         schedule: the weights by step.
-        args: the trainer's arguments.
+        port: the trainer.
 
     Raises:
-        VersaTuneError: processes and micro-batches do not make the global batch that was settled.
+        ConfigurationError: processes and micro-batches do not make the global batch that was planned.
     """
-    size = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
-    if size != outline.batch_size or args.n_gpu > 1:
-        raise VersaTuneError(
-            f"the trainer's global batch is {size} rows on {args.n_gpu} devices of one process, but "
-            f"{outline.batch_size} were planned: launch one process per device with `accelerate launch`, and on "
+    size = port.micro_batch_size * port.accumulation * port.world_size
+    if size != plan.batch_size or port.devices > 1:
+        raise ConfigurationError(
+            f"the trainer's global batch is {size} rows on {port.devices} devices of one process, but "
+            f"{plan.batch_size} were planned: launch one process per device with `accelerate launch`, and on "
             "CPUs with `ACCELERATE_USE_CPU=true torchrun`"
         )
     return GlobalBatchSampler(
-        make_plan(section, outline, table, schedule),
+        make_plan(section, plan, table, schedule),
         table,
-        steps_per_epoch=outline.steps_per_epoch,
-        micro_batch_size=args.per_device_train_batch_size,
-        accumulation=args.gradient_accumulation_steps,
-        processes=args.world_size,
-        process=args.process_index,
+        steps_per_epoch=plan.steps_per_epoch,
+        micro_batch_size=port.micro_batch_size,
+        accumulation=port.accumulation,
+        processes=port.world_size,
+        process=port.rank,
     )
 
 
-def make_plan(section: Section, outline: Outline, table: DomainTable, schedule: Schedule) -> BatchPlan:
+def make_plan(section: Section, plan: RunPlan, table: DomainTable, schedule: WeightSchedule) -> BatchPlan:
     """The plan of a run, in bins or in rows, by the unit of the weights."""
-    pools = outline.pools(section, table)
-    if outline.bin_tokens is not None:
-        return PackedPlan(
-            table.names, table.row_tokens(), schedule, outline.batch_size, outline.bin_tokens, outline.seed, pools
-        )
-    if section.unit == "tokens":
-        return TokenPlan(table.names, table.row_tokens(), schedule, outline.batch_size, outline.seed, pools)
-    return Plan(table.names, table.training_sizes.tolist(), schedule, outline.batch_size, outline.seed, pools=pools)
+    pools = [Pool(stage.first_step, stage.rows, stage.requirements.single_domain_batches) for stage in plan.stages]
+    if plan.bin_tokens is None and section.unit == "samples":
+        return RowPlan(table.names, table.training_sizes.tolist(), schedule, plan.batch_size, plan.seed, pools)
+    container = Rows(plan.batch_size) if plan.bin_tokens is None else Bins(plan.batch_size, plan.bin_tokens)
+    return TokenPlan(table.names, table.row_tokens(), schedule, container, plan.seed, pools)

@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from versatune_plugin.artifacts.io import check_writable, free_space, is_json
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import CheckpointError
 from versatune_plugin.training.digests import damage
 
 LOG = logging.getLogger("axolotl.versatune")
 STATE_FILE = "versatune_state.json"
 TRAINER_STATE = "trainer_state.json"
 STATE_KIND = "versatune.state"
-STATE_SCHEMA = 5
+STATE_SCHEMA = 6
 
 
-def settle_resume(cfg: Any) -> bool:
-    """See that the output directory can be written, and settle which checkpoint the run goes on from.
+def resolve_resume(cfg: Any) -> bool:
+    """See that the output directory can be written, and resolve which checkpoint the run goes on from.
 
     The host takes the checkpoint with the highest number, even if its writer was killed in the middle. Every process
     looks for itself: nothing is written there before all have passed.
@@ -34,7 +34,7 @@ def settle_resume(cfg: Any) -> bool:
         Whether it was found, and not named by the user.
 
     Raises:
-        VersaTuneError: the directory cannot be written, or the checkpoint is no complete one of VersaTune.
+        CheckpointError: the directory cannot be written, or the checkpoint is no complete one of VersaTune.
     """
     output_dir = Path(cfg.output_dir)
     check_writable(output_dir)
@@ -44,12 +44,12 @@ def settle_resume(cfg: Any) -> bool:
     if cfg.auto_resume_from_checkpoints:
         chosen = None
         for checkpoint in _checkpoints(output_dir):
-            if (why := torn(checkpoint)) is None:
+            if (why := incompleteness(checkpoint)) is None:
                 chosen = checkpoint
                 break
             LOG.warning("%s is not resumed from: %s. Its writer was stopped; nothing of it is needed", checkpoint, why)
         if chosen is None:
-            # Else the host would take a torn one.
+            # Else the host would take an incomplete one.
             cfg.auto_resume_from_checkpoints = False
             return False
         check_resumable(chosen)
@@ -73,11 +73,11 @@ def check_resumable(checkpoint: Path) -> None:
     """See that a run can go on from a checkpoint, as far as its files show.
 
     Raises:
-        VersaTuneError: it is missing, torn, or without the mixture's state; the newest complete one is named.
+        CheckpointError: it is missing, incomplete, or without the mixture's state; the newest complete one is named.
     """
     if not checkpoint.is_dir():
         problem = f"{checkpoint}: no such checkpoint"
-    elif why := torn(checkpoint):
+    elif why := incompleteness(checkpoint):
         problem = f"{checkpoint} was not saved to its end: {why}"
     elif not (checkpoint / STATE_FILE).is_file():
         problem = (
@@ -88,7 +88,7 @@ def check_resumable(checkpoint: Path) -> None:
         return
     last = last_complete(checkpoint.parent)
     remedy = "Start a new run without resuming" if last is None else f"Resume from {last}, the newest complete one"
-    raise VersaTuneError(f"{problem}. {remedy}, or start a new run with `base_model:` set to a saved model")
+    raise CheckpointError(f"{problem}. {remedy}, or start a new run with `base_model:` set to a saved model")
 
 
 def last_complete(output_dir: Path) -> Path | None:
@@ -98,13 +98,13 @@ def last_complete(output_dir: Path) -> Path | None:
 
 def complete(output_dir: Path) -> list[Path]:
     """The checkpoints that were saved to their end, from the highest step down."""
-    return [path for path in _checkpoints(output_dir) if (path / STATE_FILE).is_file() and torn(path) is None]
+    return [path for path in _checkpoints(output_dir) if (path / STATE_FILE).is_file() and incompleteness(path) is None]
 
 
 def undamaged(checkpoint: Path, only_this: bool) -> Path | None:
     """The checkpoint, if its files hold what was saved; else the newest older one beside it of which that is true.
 
-    All bytes of a checkpoint are read, so this comes once, when it is settled which one the run goes on from.
+    All bytes of a checkpoint are read, so this comes once, when it is known which one the run goes on from.
 
     Args:
         checkpoint: a complete one.
@@ -114,7 +114,7 @@ def undamaged(checkpoint: Path, only_this: bool) -> Path | None:
         None where every checkpoint is damaged.
 
     Raises:
-        VersaTuneError: it is damaged, and ``only_this``; the newest good one is named.
+        CheckpointError: it is damaged, and ``only_this``; the newest good one is named.
     """
     why = damage(checkpoint)
     if why is None:
@@ -125,10 +125,10 @@ def undamaged(checkpoint: Path, only_this: bool) -> Path | None:
         return undamaged(older[0], only_this) if older else None
     good = next((path for path in complete(checkpoint.parent) if path != checkpoint and damage(path) is None), None)
     remedy = "Start a new run without resuming" if good is None else f"Resume from {good}, the newest undamaged one"
-    raise VersaTuneError(f"{checkpoint} cannot be resumed from: {why}. {remedy}")
+    raise CheckpointError(f"{checkpoint} cannot be resumed from: {why}. {remedy}")
 
 
-def torn(checkpoint: Path) -> str | None:
+def incompleteness(checkpoint: Path) -> str | None:
     """What shows that a checkpoint was not written to its end, or lost a part of it; None if nothing does.
 
     The host writes ``trainer_state.json`` last, and our state before it.
@@ -152,23 +152,23 @@ def torn(checkpoint: Path) -> str | None:
     return None
 
 
-def torn_checkpoints(output_dir: Path) -> set[Path]:
+def incomplete_checkpoints(output_dir: Path) -> set[Path]:
     """The checkpoints in an output directory that were not written to their end, or lost a part."""
-    return {checkpoint for checkpoint in _checkpoints(output_dir) if torn(checkpoint) is not None}
+    return {checkpoint for checkpoint in _checkpoints(output_dir) if incompleteness(checkpoint) is not None}
 
 
 def remove_surplus(output_dir: Path, limit: int | None, step: int, best: str | None, unsound: Set[Path]) -> None:
     """Remove the checkpoints that ``save_total_limit`` leaves no room for; clocks say nothing about which.
 
-    First go the torn ones, then those beyond ``step`` (of an earlier run, or of one that was resumed from before them),
-    then the others from the lowest step up; never the one of ``step``, nor the best.
+    First go the incomplete ones, then those beyond ``step`` (of an earlier run, or of one that was resumed from before
+    them), then the others from the lowest step up; never the one of ``step``, nor the best.
 
     Args:
         output_dir: where they are.
         limit: how many may stay; None or 0: all.
         step: of the newest.
         best: the best one, or None.
-        unsound: which of them are torn.
+        unsound: which of them are incomplete.
     """
     found = _checkpoints(output_dir)
     if not limit or len(found) <= limit:
@@ -182,12 +182,12 @@ def remove_surplus(output_dir: Path, limit: int | None, step: int, best: str | N
         shutil.rmtree(checkpoint, ignore_errors=True)
 
 
-def not_saved(checkpoint: Path, error: Exception) -> VersaTuneError:
+def not_saved(checkpoint: Path, error: Exception) -> CheckpointError:
     """The error for a checkpoint that could not be saved: what is intact, and how to go on."""
     last = last_complete(checkpoint.parent)
     intact = "There is no complete checkpoint yet" if last is None else f"{last} is complete"
     again = "run it again" if last is None else "go on from it with `auto_resume_from_checkpoints: true`"
-    return VersaTuneError(
+    return CheckpointError(
         f"{checkpoint} could not be saved ({error}; {free_space(checkpoint)}), and will not be resumed from. {intact}: "
         f"free space there, or make it writable, and {again}"
     )

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import ConfigurationError
 
 LOG = logging.getLogger("axolotl.versatune")
 LOCK_FILE = ".versatune.lock"
@@ -58,7 +58,7 @@ class FolderLock:
                 if error.errno not in (errno.EACCES, errno.EAGAIN):
                     LOG.warning("%s has no locks (%s): see that no other run writes there", output_dir, error.strerror)
                     return file
-                raise VersaTuneError(
+                raise ConfigurationError(
                     f"{output_dir} is in use by {_holder(file)}: wait for it, or choose another `output_dir`"
                 ) from error
             # Whoever held it may have removed the file since it was opened.

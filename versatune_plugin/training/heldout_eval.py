@@ -4,43 +4,20 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from versatune_plugin.data.domains import DomainTable
+from versatune_plugin.mixtures.observations import Measurement
 from versatune_plugin.mixtures.weights import Vector
+from versatune_plugin.training.port import TrainingPort
 from versatune_plugin.training.probes import RowProbes
 
-if TYPE_CHECKING:
-    from versatune_plugin.training.trainer import VersaTuneTrainer
 
-
-@dataclass(frozen=True)
-class DomainLosses:
-    """One measurement.
-
-    Attributes:
-        loss: shape (k,), nats per supervised token, token-weighted over the held-out rows; not finite if the model is.
-        tokens: shape (k,), supervised tokens that each loss is a mean over.
-        bits_per_byte: shape (k,), nats * tokens / (response bytes * ln 2).
-        seconds: wall clock.
-        row_loss: per domain, the mean loss of each held-out row, nats per token; only of a probe.
-        similarity: shape (k, k), cosine between the domains' mean top-layer states; only of a probe.
-    """
-
-    loss: Vector
-    tokens: Vector
-    bits_per_byte: Vector
-    seconds: float
-    row_loss: list[Vector] | None = None
-    similarity: Vector | None = None
-
-
-class HeldoutLosses:
+class HeldoutEvaluation:
     """Measures the held-out rows of every domain.
 
     The batches are fixed, of rows of like length, and dealt out to the processes in turn, so that every process runs
@@ -49,14 +26,15 @@ class HeldoutLosses:
 
     Args:
         table: the domains with their held-out rows.
-        tokenizer: for the bytes of the responses.
-        batch_size: rows of one forward pass.
+        port: the trainer.
     """
 
-    def __init__(self, table: DomainTable, tokenizer: Any, batch_size: int) -> None:
+    def __init__(self, table: DomainTable, port: TrainingPort) -> None:
         self.table = table
+        self._port = port
+        batch_size = port.heldout_batch_size
         self.bytes: Vector = np.array(
-            [table.response_bytes(d.heldout, tokenizer) for d in table.domains], dtype=np.float64
+            [table.response_bytes(d.heldout, port.tokenizer) for d in table.domains], dtype=np.float64
         )
         self._batches: list[tuple[int, list[int], int]] = []
         for index, domain in enumerate(table.domains):
@@ -66,43 +44,36 @@ class HeldoutLosses:
                 self._batches.append((index, chunk.tolist(), int(table.supervised[chunk].sum())))
         self.tokens: Vector = np.array([table.supervised[d.heldout].sum() for d in table.domains], dtype=np.float64)
 
-    def measure(self, trainer: VersaTuneTrainer, probe: bool = False) -> DomainLosses:
+    def measure(self, probe: bool = False) -> Measurement:
         """Run the held-out rows through the model as it is now.
 
         Args:
-            trainer: its collator, model, precision and processes are used.
             probe: look at each row's loss and top-layer states as well. The forward passes are as many, but the logits
                 are kept for a batch, which a fused loss would spare.
         """
         began = time.perf_counter()
-        model = trainer.measured_model()
-        # An engine's wrapper does not tell the mode of what it wraps.
-        was_training = trainer.model.training
-        model.eval()
-        sums = torch.zeros(len(self._batches), dtype=torch.float64, device=trainer.args.device)
-        probes = RowProbes(self.table, trainer, [domain for domain, _, _ in self._batches]) if probe else None
-        world, rank = trainer.args.world_size, trainer.args.process_index
-        columns = trainer.measured_columns(self.table.dataset)
-        with torch.no_grad(), trainer.compute_loss_context_manager():
-            for turn in range(math.ceil(len(self._batches) / world)):
-                number = turn * world + rank
+        port = self._port
+        sums = torch.zeros(len(self._batches), dtype=torch.float64, device=port.device)
+        probes = RowProbes(self.table, port, [domain for domain, _, _ in self._batches]) if probe else None
+        columns = port.columns(self.table.dataset)
+        with port.evaluating() as model:
+            for turn in range(math.ceil(len(self._batches) / port.world_size)):
+                number = turn * port.world_size + port.rank
                 # A process without a batch of its own repeats the last one: collectives inside the model must match.
                 _, rows, tokens = self._batches[min(number, len(self._batches) - 1)]
-                batch = trainer.collate_heldout([{c: row[c] for c in columns} for row in _rows(self.table, rows)])
-                inputs = trainer._prepare_inputs(batch)
+                inputs = port.collate([{c: row[c] for c in columns} for row in _rows(self.table, rows)])
                 if probes is not None:
                     total = probes.look(model, inputs, number, rows, counted=number < len(self._batches))
                 else:
                     total = model(**inputs, use_cache=False).loss.double() * tokens
                 if number < len(self._batches):
                     sums[number] = total
-        model.train(was_training)
-        if world > 1:
+        if port.world_size > 1:
             torch.distributed.all_reduce(sums)
         totals = np.zeros(len(self.table.domains))
         for (domain, _, _), value in zip(self._batches, sums.tolist(), strict=True):
             totals[domain] += value
-        return DomainLosses(
+        return Measurement(
             loss=totals / self.tokens,
             tokens=self.tokens,
             bits_per_byte=totals / (np.maximum(self.bytes, 1) * math.log(2)),

@@ -9,13 +9,13 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from versatune_plugin.mixtures.stages import SettledStage
+from versatune_plugin.mixtures.stages import PlannedStage, Stage
 
 # Axolotl's own default.
 WARMUP_RATIO = 0.03
 
 
-def stage_scheduler(optimizer: Optimizer, cfg: Any, stages: Sequence[SettledStage]) -> LambdaLR:
+def stage_scheduler(optimizer: Optimizer, cfg: Any, stages: Sequence[PlannedStage]) -> LambdaLR:
     """A scheduler over all stages.
 
     Args:
@@ -26,25 +26,26 @@ def stage_scheduler(optimizer: Optimizer, cfg: Any, stages: Sequence[SettledStag
     """
 
     def factor(step: int) -> float:
-        settled = [stage for stage in stages if stage.first_step <= step][-1]
-        stage = settled.stage
+        planned = [stage for stage in stages if stage.first_step <= step][-1]
+        stage = planned.configured
+        assert stage is not None
         decay = stage.lr_scheduler or cfg.lr_scheduler or "cosine"
         peak = 1.0 if stage.learning_rate is None else stage.learning_rate / float(cfg.learning_rate)
         return peak * learning_rate_factor(
-            str(decay), step - settled.first_step, warmup_steps(cfg, settled), settled.steps
+            str(decay), step - planned.first_step, warmup_steps(cfg, stage, planned.steps), planned.steps
         )
 
     return LambdaLR(optimizer, factor)
 
 
-def warmup_steps(cfg: Any, settled: SettledStage) -> int:
-    """Optimizer steps of the stage's warm-up."""
-    if settled.stage.warmup_ratio is not None:
-        return math.ceil(settled.stage.warmup_ratio * settled.steps)
+def warmup_steps(cfg: Any, stage: Stage, steps: int) -> int:
+    """Optimizer steps of the warm-up of a stage of so many."""
+    if stage.warmup_ratio is not None:
+        return math.ceil(stage.warmup_ratio * steps)
     if cfg.warmup_steps is not None:
-        return min(int(cfg.warmup_steps), settled.steps)
+        return min(int(cfg.warmup_steps), steps)
     ratio = WARMUP_RATIO if cfg.warmup_ratio is None else cfg.warmup_ratio
-    return math.ceil(ratio * settled.steps)
+    return math.ceil(ratio * steps)
 
 
 def learning_rate_factor(decay: str, step: int, warmup: int, steps: int) -> float:

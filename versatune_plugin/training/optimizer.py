@@ -11,7 +11,7 @@ from typing import Any
 
 from torch.optim.lr_scheduler import LambdaLR
 
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import CheckpointError
 
 # A group's numbers that are the same throughout a run; others are where optimizers keep what they learnt.
 NUMBERS = ("initial_lr", "weight_decay", "betas", "eps")
@@ -59,7 +59,7 @@ def take_numbers(numbers: list[dict[str, Any]] | None, optimizer: Any, scheduler
     if numbers is None or not isinstance(inner, LambdaLR):
         if kept := sorted(changed & {*IN_THE_SCHEDULER, *IN_THE_OPTIMIZER}):
             which = "optimizer of DeepSpeed" if numbers is None else type(inner).__name__
-            raise VersaTuneError(
+            raise CheckpointError(
                 f"{', '.join(kept)}: changed since the checkpoint, whose {which} goes on as it was, so the change "
                 "would have no effect. Undo it, or start a new run (`base_model:` set to the checkpoint)"
             )

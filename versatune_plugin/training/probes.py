@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from versatune_plugin.data.domains import IGNORED_LABEL, DomainTable
 from versatune_plugin.mixtures.weights import Vector
-
-if TYPE_CHECKING:
-    from versatune_plugin.training.trainer import VersaTuneTrainer
+from versatune_plugin.training.port import TrainingPort
 
 
 class RowProbes:
@@ -26,16 +24,16 @@ class RowProbes:
 
     Args:
         table: the domains with their held-out rows.
-        trainer: its model, device and processes are used.
+        port: the trainer.
         batches: the domain of each batch of the measurement.
     """
 
-    def __init__(self, table: DomainTable, trainer: VersaTuneTrainer, batches: Sequence[int]) -> None:
+    def __init__(self, table: DomainTable, port: TrainingPort, batches: Sequence[int]) -> None:
         self._table = table
         self._batches = batches
-        self._layer = trainer.model.get_output_embeddings()
-        self._device = trainer.args.device
-        self._processes = trainer.args.world_size
+        self._layer = port.output_layer()
+        self._device = port.device
+        self._processes = port.world_size
         self._place = {int(row): n for n, row in enumerate(np.concatenate([d.heldout for d in table.domains]))}
         self._losses = torch.zeros(len(self._place), dtype=torch.float64, device=self._device)
         self._states: torch.Tensor | None = None
@@ -97,8 +95,3 @@ class RowProbes:
         if batch is not None:
             weights = mask.to(torch.float64).unsqueeze(-1)
             self._states[batch] = ((states.double() * weights).sum(dim=1) / weights.sum(dim=1)).sum(dim=0)
-
-
-def difficulty(now: list[Vector], before: list[Vector]) -> Vector:
-    """Per domain, shape (k,), the mean over rows of perplexity now / perplexity before (Mixture-of-Skills, eq. 10)."""
-    return np.array([np.exp(a - b).mean() for a, b in zip(now, before, strict=True)])

@@ -14,8 +14,8 @@ from versatune_plugin.artifacts.fingerprint import tokenizer_fingerprint
 from versatune_plugin.artifacts.reference import read_reference
 from versatune_plugin.data.domains import DomainTable
 from versatune_plugin.data.heldout import heldout_digest
-from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.mixtures.weights import Vector, complaints
+from versatune_plugin.errors import ArtifactError
+from versatune_plugin.mixtures.weights import Vector, weight_problems
 
 LOG = logging.getLogger("axolotl.versatune")
 
@@ -39,7 +39,7 @@ def read_reference_losses(reference: Path | Mapping[str, float], table: DomainTa
     payload = read_reference(reference)
     same = payload["tokenizer"] == tokenizer_fingerprint(tokenizer)
     if not same and "bits_per_byte" not in payload:
-        raise VersaTuneError(
+        raise ArtifactError(
             f"{reference}: its losses are per token of another tokenizer ({payload['tokenizer']}), and without "
             "`bits_per_byte` they cannot be compared; make it anew with `axolotl versatune reference CONFIG`"
         )
@@ -47,7 +47,7 @@ def read_reference_losses(reference: Path | Mapping[str, float], table: DomainTa
     losses = _positive(payload[unit], table.names, f"{reference}, {unit}")
     others = [n for n in table.names if payload["heldout_digests"].get(n) != heldout_digest(table, n, tokenizer)]
     if others:
-        raise VersaTuneError(
+        raise ArtifactError(
             f"{reference}: its losses of {', '.join(others)} were measured on other held-out rows than this run holds "
             f"out ({payload['heldout']} a domain there, {len(table.domains[0].heldout)} here, seed {payload['seed']} "
             f"there); set `versatune.heldout: {payload['heldout']}` and `seed: {payload['seed']}`, or make it anew "
@@ -64,12 +64,12 @@ def read_reference_losses(reference: Path | Mapping[str, float], table: DomainTa
 
 
 def _positive(values: Mapping[str, Any], names: Sequence[str], where: str) -> Vector:
-    problems = complaints(values, names, where)
+    problems = weight_problems(values, names, where)
     problems += [
         f"{where}: {name} is 0; a loss of zero is memorised training text, not a ceiling"
         for name in names
         if values.get(name) == 0
     ]
     if problems:
-        raise VersaTuneError.collected("these reference losses cannot be used", problems)
+        raise ArtifactError.collected("these reference losses cannot be used", problems)
     return np.array([float(values[name]) for name in names])

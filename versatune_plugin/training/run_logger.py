@@ -1,4 +1,4 @@
-"""What a run tells as it goes on: lines of ``versatune.jsonl``, and the same figures for every tracker."""
+"""What a run logs as it goes on: lines of ``versatune.jsonl``, and the same figures for every tracker."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib.metadata
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,110 +14,114 @@ from numpy.typing import NDArray
 from versatune_plugin import __version__
 from versatune_plugin.artifacts.record import RunRecord
 from versatune_plugin.data.domains import DomainTable
-from versatune_plugin.mixtures.base import Signal
+from versatune_plugin.mixtures.observations import (
+    BatchObservation,
+    HeldoutObservation,
+    Measurement,
+    Observation,
+    ProbeObservation,
+)
 from versatune_plugin.mixtures.weights import Vector
 from versatune_plugin.sampling.sampler import GlobalBatchSampler
-from versatune_plugin.training.heldout_eval import DomainLosses
-from versatune_plugin.training.run_plan import Outline
-
-if TYPE_CHECKING:
-    from versatune_plugin.training.trainer import VersaTuneTrainer
+from versatune_plugin.training.port import TrainingPort
+from versatune_plugin.training.run_plan import RunPlan
 
 Figures = Vector | NDArray[np.int64]
 PACKAGES = ("axolotl", "torch", "transformers", "accelerate", "numpy")
 TRACKED = {"weights": "weight"}
 
 
-class Account:
-    """Tells the record and the trackers.
+class RunLogger:
+    """Writes the record and hands its figures to the trackers.
 
     Args:
         output_dir: where the record goes.
         table: the domains.
-        outline: of the run.
+        plan: of the run.
+        port: the trainer.
+
+    Attributes:
+        record: the run's.
+        measuring_seconds: wall clock that measuring has taken so far.
     """
 
-    def __init__(self, output_dir: Path, table: DomainTable, outline: Outline) -> None:
+    def __init__(self, output_dir: Path, table: DomainTable, plan: RunPlan, port: TrainingPort) -> None:
         self.record = RunRecord(output_dir)
         self.measuring_seconds = 0.0
         self._names = table.names
         self._table = table
-        self._outline = outline
+        self._plan = plan
+        self._port = port
         self._started = 0.0
 
     def open(
-        self,
-        trainer: VersaTuneTrainer,
-        settings: dict[str, Any],
-        resumed_at: int | None,
-        so_far: Mapping[str, Any] | None,
-        over: bool,
+        self, settings: dict[str, Any], resumed_at: int | None, so_far: Mapping[str, Any] | None, finished: bool
     ) -> None:
         """Begin the record, or go on with it after the step of the checkpoint.
 
         Args:
-            trainer: of the run.
             settings: for the first line.
             resumed_at: step of the checkpoint; None in a fresh run.
             so_far: as in `RunRecord.resume`.
-            over: as in `RunRecord.resume`.
+            finished: as in `RunRecord.resume`.
         """
         self._started = time.perf_counter()
-        if not trainer.is_world_process_zero():
+        if self._port.rank != 0:
             return
         facts = self._facts() | settings
         if resumed_at is None:
             self.record.start(facts)
         else:
-            self.record.resume(resumed_at, so_far, facts, over)
+            self.record.resume(resumed_at, so_far, facts, finished)
 
-    def tell(
+    def log(
         self,
-        trainer: VersaTuneTrainer,
         kind: str,
         step: int,
         weights: Vector,
         sampler: GlobalBatchSampler,
-        losses: DomainLosses | None,
-        signal: Signal | None,
+        measurement: Measurement | None,
+        observation: Observation | None,
     ) -> None:
-        """Tell a measurement, an update of the weights, or a planned turn of them.
+        """Log a measurement, an update of the weights, or weights that were planned.
 
         Args:
-            trainer: whose ``log`` reaches the trackers.
-            kind: ``measure``, ``update`` or ``turn``.
+            kind: ``measure``, ``update`` or ``scheduled``.
             step: optimizer steps done.
             weights: shape (k,), from now on.
             sampler: counts rows and tokens.
-            losses: what was measured, if anything.
-            signal: what the policy was told at an update.
+            measurement: of the held-out rows, if they were measured.
+            observation: of all domains, at an update.
         """
+        heldout = observation if isinstance(observation, HeldoutObservation) else None
+        probes = observation if isinstance(observation, ProbeObservation) else None
         vectors: dict[str, Figures | None] = {
             "weights": weights,
-            "loss": losses.loss if losses else None,
-            "bits_per_byte": losses.bits_per_byte if losses else None,
-            "potential": signal.potential if signal else None,
-            "forgetting": signal.forgetting if signal else None,
-            "difficulty": signal.difficulty if signal else None,
+            "loss": measurement.loss if measurement else None,
+            "bits_per_byte": measurement.bits_per_byte if measurement else None,
+            "potential": heldout.potential if heldout is not None and heldout.reference_loss is not None else None,
+            "forgetting": heldout.forgetting if heldout is not None else None,
+            "difficulty": probes.difficulty if probes is not None else None,
             "rows": sampler.plan.drawn,
             "tokens": sampler.tokens,
             "passes": sampler.plan.passes,
         }
         shown = {name: by_domain(self._names, vector) for name, vector in vectors.items() if vector is not None}
-        facts: dict[str, Any] = {"step": step, "epoch": step / self._outline.steps_per_epoch, **shown}
-        if sampler.fill is not None:
+        facts: dict[str, Any] = {"step": step, "epoch": step / self._plan.steps_per_epoch, **shown}
+        if self._plan.bin_tokens is not None and sampler.plan.step:
             facts["fill"] = sampler.fill
-        if losses is not None:
-            facts["not_finite"] = [n for n, x in zip(self._names, losses.loss, strict=True) if not np.isfinite(x)]
-            facts["seconds"] = losses.seconds
-        if signal is not None and signal.similarity is not None:
+        if measurement is not None:
+            lost = ~np.isfinite(measurement.loss)
+            facts["not_finite"] = [name for name, is_lost in zip(self._names, lost, strict=True) if is_lost]
+            facts["seconds"] = measurement.seconds
+        if probes is not None:
             facts["similarity"] = {
-                name: by_domain(self._names, row) for name, row in zip(self._names, signal.similarity, strict=True)
+                name: by_domain(self._names, row) for name, row in zip(self._names, probes.similarity, strict=True)
             }
-        if signal is not None and signal.batch_losses:
+        if isinstance(observation, BatchObservation) and observation.batch_losses:
             facts["batch_losses"] = [
                 {"domain": self._names[batch.domain], "weight": batch.weight, "loss": json_number(batch.loss)}
-                for batch in signal.batch_losses
+                for batch in observation.batch_losses
             ]
         elapsed = time.perf_counter() - self._started
         logs = {
@@ -128,19 +132,16 @@ class Account:
         }
         logs["versatune/measuring_share"] = self.measuring_seconds / elapsed if elapsed > 0 else 0.0
         # Every batch's loss is for the record; trackers hear of it when they hear of anything.
-        if losses is not None or trainer.control.should_log:
-            should_log = trainer.control.should_log
-            trainer.log(logs)
-            # Logging clears the flag, and the trainer's own loss of this step would go unheard.
-            trainer.control.should_log = should_log
-        if trainer.is_world_process_zero():
+        if measurement is not None or self._port.logs_now:
+            self._port.log(logs)
+        if self._port.rank == 0:
             self.record.add(kind, facts)
 
-    def close(self, trainer: VersaTuneTrainer, step: int, sampler: GlobalBatchSampler, exhausted: list[str]) -> None:
-        """Tell the totals."""
-        if not trainer.is_world_process_zero():
+    def close(self, step: int, sampler: GlobalBatchSampler, exhausted: list[str]) -> None:
+        """Log the totals."""
+        if self._port.rank != 0:
             return
-        best = trainer.state.best_model_checkpoint if trainer.args.load_best_model_at_end else None
+        best = self._port.best_checkpoint
         self.record.add(
             "end",
             {
@@ -149,33 +150,33 @@ class Account:
                 "tokens": by_domain(self._names, sampler.tokens),
                 "passes": by_domain(self._names, sampler.plan.passes),
                 "exhausted": exhausted,
-                "best_checkpoint": best,
+                "best_checkpoint": None if best is None else str(best),
                 "measuring_seconds": self.measuring_seconds,
                 "seconds_since_start": time.perf_counter() - self._started,
             },
         )
 
     def _facts(self) -> dict[str, Any]:
-        outline = self._outline
+        plan = self._plan
         return {
             "schema": 1,
             "versions": {"versatune": __version__} | {name: importlib.metadata.version(name) for name in PACKAGES},
             "training_rows": {domain.name: domain.training_size for domain in self._table.domains},
-            "heldout": outline.measuring.heldout,
-            "update_steps": outline.measuring.update_steps,
-            "batch_size": outline.batch_size,
-            "steps_per_epoch": outline.steps_per_epoch,
-            "total_steps": outline.total_steps,
-            "seed": outline.seed,
-            "measuring_cost": outline.measuring.cost,
+            "heldout": plan.measuring.heldout,
+            "update_steps": plan.measuring.update_steps,
+            "batch_size": plan.batch_size,
+            "steps_per_epoch": plan.steps_per_epoch,
+            "total_steps": plan.total_steps,
+            "seed": plan.seed,
+            "measuring_cost": plan.measuring.cost,
             "stages": [
                 {
-                    "first_step": settled.first_step,
-                    "steps": settled.steps,
-                    "mixture": settled.stage.mixture,
-                    "rows": by_domain(self._names, settled.rows),
+                    "first_step": stage.first_step,
+                    "steps": stage.steps,
+                    "mixture": stage.mixture.name,
+                    "rows": by_domain(self._names, stage.rows),
                 }
-                for settled in outline.stages
+                for stage in (plan.stages if plan.staged else ())
             ],
         }
 

@@ -1,4 +1,4 @@
-"""What a run will do, settled before its first step: rows, stages, steps, updates and their cost."""
+"""What a run will do, known before its first step: rows, stages, steps, updates and their cost."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ import numpy as np
 from versatune_plugin.artifacts.reference import heldout_of
 from versatune_plugin.data.domains import DomainTable
 from versatune_plugin.data.loading import DEFAULT_SEED, load_rows
-from versatune_plugin.host.configuration import Section
-from versatune_plugin.mixtures.base import Policy, Start
+from versatune_plugin.host.section import Section
+from versatune_plugin.mixtures.base import Mixture, MixtureContext
+from versatune_plugin.mixtures.bounds import Bounds
 from versatune_plugin.mixtures.budget import Measuring, measuring
-from versatune_plugin.mixtures.registry import POLICIES
-from versatune_plugin.mixtures.stages import SettledStage, settle, whole_batches
-from versatune_plugin.mixtures.weights import Vector, admissible, normalised
-from versatune_plugin.sampling.batch_plan import Pool
+from versatune_plugin.mixtures.controller import MixtureController
+from versatune_plugin.mixtures.registry import MIXTURES
+from versatune_plugin.mixtures.stages import PlannedStage, plan_stages, whole_batches
+from versatune_plugin.mixtures.weights import Vector, normalised
 from versatune_plugin.sampling.bins import usual_fill
 
 
@@ -50,8 +51,8 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Outline:
-    """The settled facts of a run.
+class RunPlan:
+    """The facts of a run.
 
     Attributes:
         split: how many rows (bins, under packing) of a global batch each process takes at a time.
@@ -60,7 +61,7 @@ class Outline:
         total_steps: optimizer steps of the run.
         measuring: held-out rows, update interval and their cost.
         seed: the user's seed.
-        stages: of a staged run, in order; else empty.
+        stages: in order; a run without stages is one.
         bin_tokens: what a bin holds; None without packing.
     """
 
@@ -70,7 +71,7 @@ class Outline:
     total_steps: int
     measuring: Measuring
     seed: int
-    stages: tuple[SettledStage, ...] = ()
+    stages: tuple[PlannedStage, ...]
     bin_tokens: int | None = None
 
     @property
@@ -78,31 +79,18 @@ class Outline:
         """Rows (bins, under packing) of a global batch."""
         return self.split.rows
 
-    def update_due(self, step: int) -> bool:
-        """Whether the weights are updated once ``step`` optimizer steps are done: counted from the stage's first."""
-        interval = self.measuring.update_steps
-        if not interval or step >= self.total_steps:
-            return False
-        since = step - max((stage.first_step for stage in self.stages if stage.first_step <= step), default=0)
-        return since > 0 and since % interval == 0
-
-    def pools(self, section: Section, table: DomainTable) -> list[Pool]:
-        """What the batches are drawn from, stage by stage."""
-        if self.stages:
-            return [
-                Pool(settled.first_step, settled.rows, settled.stage.policy.draws_single(settled.stage.policy_options))
-                for settled in self.stages
-            ]
-        single = POLICIES[section.mixture].draws_single(section.policy_options)
-        return [Pool(0, table.training_sizes, single)]
+    @property
+    def staged(self) -> bool:
+        """Whether its stages were configured."""
+        return self.stages[0].configured is not None
 
     def samples_per_epoch(self, shares: Vector) -> Vector:
         """About how many rows of each domain an epoch draws, shape (k,), where rows are drawn in these shares."""
         return np.asarray(shares * self.steps_per_epoch / (shares / self.rows_per_batch).sum())
 
 
-def outline_run(cfg: Any, section: Section, given: DomainTable | None = None) -> tuple[Outline, DomainTable]:
-    """Load the rows, settle the steps and hold rows out.
+def plan_run(cfg: Any, section: Section, given: DomainTable | None = None) -> tuple[RunPlan, DomainTable]:
+    """Load the rows, count the steps and hold rows out.
 
     Args:
         cfg: Axolotl's validated and normalised configuration.
@@ -128,19 +116,16 @@ def outline_run(cfg: Any, section: Section, given: DomainTable | None = None) ->
         held = guess.heldout
     table = rows.hold_out(guess.heldout, seed) if given is None else given
     length = _length(cfg, section, table.names, table.training_sizes.tolist(), per_batch)
-    settled = _measuring(section, length, guess.heldout)
-    settled = replace(settled, chosen=tuple(sorted({*guess.chosen, *settled.chosen})))
-    outline = Outline(
-        split,
-        per_batch,
-        length.steps_per_epoch,
-        length.total_steps,
-        settled,
-        seed,
-        length.stages,
-        cfg.sequence_len if cfg.sample_packing else None,
-    )
-    return outline, table
+    measured = _measuring(section, length, guess.heldout)
+    measured = replace(measured, chosen=tuple(sorted({*guess.chosen, *measured.chosen})))
+    stages = length.stages
+    if not stages:
+        mixture = MIXTURES[section.mixture]
+        assert issubclass(mixture, Mixture)
+        stages = (PlannedStage(mixture, section.mixture_options, 0, length.total_steps, table.training_sizes),)
+    bin_tokens = cfg.sequence_len if cfg.sample_packing else None
+    steps = (length.steps_per_epoch, length.total_steps)
+    return RunPlan(split, per_batch, *steps, measured, seed, stages, bin_tokens), table
 
 
 def _rows_per_batch(cfg: Any, table: DomainTable, batch_size: int, seed: int) -> Vector:
@@ -155,7 +140,7 @@ def _rows_per_batch(cfg: Any, table: DomainTable, batch_size: int, seed: int) ->
 class _Length:
     steps_per_epoch: int
     total_steps: int
-    stages: tuple[SettledStage, ...]
+    stages: tuple[PlannedStage, ...]
     mean_rows_per_batch: float
 
 
@@ -163,7 +148,7 @@ def _length(cfg: Any, section: Section, domains: Sequence[str], sizes: Sequence[
     # One pass over everything; each row takes its part of a batch.
     batches = float((np.array(sizes) / per_batch).sum())
     mean = sum(sizes) / batches
-    stages = settle(section.staged, domains, sizes, per_batch)
+    stages = plan_stages(section.staged, domains, sizes, per_batch)
     if stages:
         # To the trainer, all stages together are one epoch.
         total_steps = stages[-1].first_step + stages[-1].steps
@@ -177,27 +162,27 @@ def _length(cfg: Any, section: Section, domains: Sequence[str], sizes: Sequence[
 
 
 def _measuring(section: Section, length: _Length, heldout: int | None) -> Measuring:
-    traits = section.traits
+    asked = section.requirements
     interval = section.update_steps
     if section.updates_per_epoch is not None:
         interval = max(length.steps_per_epoch // section.updates_per_epoch, 1)
     if interval is None:
-        interval = traits.update_steps
+        interval = asked.update_steps
     # Updates made of training losses cost nothing, and are no occasion to measure.
-    free = traits.updates and not traits.measures
-    settled = measuring(
+    free = asked.updates and not asked.measures
+    measured = measuring(
         domains=len(section.domains),
         batch_size=length.mean_rows_per_batch,
         total_steps=length.total_steps,
         budget=section.measure_budget,
         heldout=heldout,
         update_steps=None if free else interval,
-        measures=traits.measures,
-        turns=max(len(length.stages) - 1, 0),
+        measures=asked.measures,
+        between_stages=max(len(length.stages) - 1, 0),
     )
     if free and interval:
-        settled = replace(settled, update_steps=interval, updates=(length.total_steps - 1) // interval)
-    return settled
+        measured = replace(measured, update_steps=interval, updates=(length.total_steps - 1) // interval)
+    return measured
 
 
 def read_prior(section: Section, table: DomainTable) -> Vector:
@@ -217,38 +202,25 @@ def read_prior(section: Section, table: DomainTable) -> Vector:
     return normalised(read_knowledge(section.knowledge, table.names), table.names, str(section.knowledge))
 
 
-def make_policy(section: Section, outline: Outline, table: DomainTable, prior: Vector) -> Policy:
-    """The policy that the section names, ready for its first step."""
-    start = Start(
-        table.names,
-        prior,
-        table.training_sizes.astype(np.float64),
-        section.floor,
-        section.cap,
-        outline.rows_per_batch,
-        outline.seed,
+def make_controller(
+    section: Section, plan: RunPlan, table: DomainTable, prior: Vector, reference_loss: Vector | None = None
+) -> MixtureController:
+    """The controller of the run's weights, at its first step."""
+    context = MixtureContext(table.names, prior, table.training_sizes.astype(np.float64), plan.seed)
+    bounds = Bounds(section.floor, section.cap)
+    return MixtureController(
+        plan.stages, context, bounds, plan.total_steps, plan.measuring.update_steps, reference_loss
     )
-    return POLICIES[section.mixture](section.policy_options, start)
 
 
-def planned_weights(section: Section, outline: Outline, table: DomainTable, prior: Vector) -> Vector:
+def planned_weights(controller: MixtureController, plan: RunPlan) -> Vector:
     """The mean weights of the first epoch, shape (k,), as far as they are known beforehand.
 
-    They are where nothing is measured; otherwise those of the start stand for all.
+    They are where nothing is observed; otherwise those of the start stand for all.
     """
-    policy = make_policy(section, outline, table, prior)
-    weights = within_bounds(section, policy, policy.initial_weights())
-    if section.traits.updates or outline.stages or not section.traits.moves:
-        return weights
-    steps = min(outline.steps_per_epoch, outline.total_steps)
-    total = np.zeros(len(weights))
-    for step in range(steps):
-        turned = policy.turn(step)
-        weights = weights if turned is None else within_bounds(section, policy, turned)
-        total += weights
-    return total / steps
-
-
-def within_bounds(section: Section, policy: Policy, weights: Vector) -> Vector:
-    """What a policy proposed, shape (k,), as a mixture: within floor and cap, unless it means its weights exactly."""
-    return weights / weights.sum() if policy.exact else admissible(weights, section.floor, section.cap)
+    asked = controller.requirements
+    if asked.updates or plan.staged or not asked.moves:
+        return controller.weights_at(0)
+    steps = min(plan.steps_per_epoch, plan.total_steps)
+    known = [controller.known_weights(step) for step in range(steps)]
+    return np.asarray(sum(weights for weights in known if weights is not None) / steps)

@@ -7,27 +7,24 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from versatune_plugin.artifacts.fingerprint import settings_differences
 from versatune_plugin.artifacts.io import read_json, write_json
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import CheckpointError
+from versatune_plugin.mixtures.controller import SUM_TOLERANCE, ControllerState, Count, Real, Share
 from versatune_plugin.training.checkpoint import STATE_FILE, STATE_KIND, STATE_SCHEMA, TRAINER_STATE, check_resumable
 from versatune_plugin.training.digests import DIGESTS_FILE
 from versatune_plugin.training.optimizer import OF_THE_PARAMETERS, OF_THE_STATE
 
 # Without these the cursors mean something else, as without others the optimizer's state; no option overrides them.
 BINDING = ("domains", "batch_size", "steps_per_epoch", "packing")
-SUM_TOLERANCE = 1e-6
 # A domain is never owed more than a few batches: the plan would walk through all of it at once.
 MOST_BATCHES_OWED = 8
-
-Count = Annotated[int, Field(ge=0, lt=2**62)]
-Real = Annotated[float, Field(allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1 + SUM_TOLERANCE, allow_inf_nan=False)]
 
 
 class _Part(BaseModel):
@@ -49,14 +46,7 @@ class SamplerState(_Part):
 
     plan: PlanState
     tokens: dict[str, Count]
-    fill: Share | None
-
-
-class MixtureState(_Part):
-    """The mixture's name, and what it remembers, which it checks itself."""
-
-    mixture: str
-    state: dict[str, Any]
+    fill: Share
 
 
 class RecordState(_Part):
@@ -73,18 +63,12 @@ class RunState(_Part):
     step: Count
     fingerprint: dict[str, Any]
     split: str
-    weights: dict[str, Share]
-    first_step: Count
+    controller: ControllerState
     sampler: SamplerState
-    policy: MixtureState
-    previous_loss: dict[str, Real] | None
-    # Null: not finite.
-    first_row_loss: dict[str, list[Real | None]] | None
-    batch_losses: list[tuple[str, Share, float | None]]
     measuring_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     record: RecordState | None
 
-    def complaints(self, names: Sequence[str], batch_size: int, room: float) -> list[str]:
+    def problems(self, names: Sequence[str], batch_size: int, room: float) -> list[str]:
         """What no run of these domains could have written, one sentence each.
 
         Args:
@@ -94,26 +78,22 @@ class RunState(_Part):
         """
         plan = self.sampler.plan
         by_domain: dict[str, Mapping[str, Any] | None] = {
-            "weights": self.weights,
             "sampler.plan.credit": plan.credit,
             "sampler.plan.cursor": plan.cursor,
             "sampler.plan.drawn": plan.drawn,
             "sampler.plan.ahead": plan.ahead,
             "sampler.tokens": self.sampler.tokens,
-            "previous_loss": self.previous_loss,
-            "first_row_loss": self.first_row_loss,
         }
-        problems = [
+        problems = [f"controller.{problem}" for problem in self.controller.problems(names, self.step)]
+        problems += [
             f"{place} is of the domains {sorted(values)}, not of {sorted(names)}"
             for place, values in by_domain.items()
             if values is not None and values.keys() != set(names)
         ]
         if problems:
             return problems
-        if abs(total := math.fsum(self.weights.values()) - 1) > SUM_TOLERANCE:
-            problems.append(f"weights sum to {total + 1:.6g}, not to 1")
-        if plan.step != self.step or self.first_step > self.step:
-            problems.append(f"step is {self.step}, sampler.plan.step {plan.step}, first_step {self.first_step}")
+        if plan.step != self.step:
+            problems.append(f"step is {self.step}, sampler.plan.step {plan.step}")
         if abs(math.fsum(plan.credit.values())) > SUM_TOLERANCE * max(room, 1):
             problems.append("sampler.plan.credit does not sum to 0")
         for name in names:
@@ -127,9 +107,6 @@ class RunState(_Part):
         drawn = sum(plan.drawn.values())
         if plan.ahead is None and drawn != self.step * batch_size:
             problems.append(f"sampler.plan.drawn is {drawn} rows, but {self.step} steps of {batch_size} were done")
-        problems += [
-            f"batch_losses names {name!r}, which is no domain" for name, *_ in self.batch_losses if name not in names
-        ]
         return problems
 
 
@@ -165,7 +142,7 @@ def read_state(
         The state, and whether it was made under other settings, which were accepted.
 
     Raises:
-        VersaTuneError: no state, a damaged one, or one of another run; the differences are named.
+        CheckpointError: no state, a damaged one, or one of another run; the differences are named.
     """
     check_resumable(checkpoint)
     payload = read_json(checkpoint / STATE_FILE, STATE_KIND, STATE_SCHEMA)
@@ -173,32 +150,32 @@ def read_state(
     try:
         state = RunState.model_validate_json(json.dumps(own))
     except ValidationError as error:
-        told = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
-        raise refused(checkpoint, told) from error
+        problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        raise refused(checkpoint, problems) from error
     _check_trainer_step(checkpoint, state.step)
-    differences = list(_differences(state.fingerprint, fingerprint))
-    bound = [text for name, text in differences if _binds(name)]
+    differences = settings_differences(state.fingerprint, dict(fingerprint), "in the checkpoint")
+    bound = any(_binds(name) for name in differences)
     if bound or (differences and not accept_changes):
         remedy = (
             "Start a new run (`base_model:` set to the checkpoint)"
             if bound
             else "Undo the change, or set `versatune.accept_changes: true` to go on in spite of it"
         )
-        problems = [text for _, text in differences]
-        if any(name == "batch_size" for name, _ in differences):
+        problems = list(differences.values())
+        if "batch_size" in differences:
             problems.append(
                 f"a global batch was {state.split}, and now is {split}: set them so that their product is "
                 f"{state.fingerprint.get('batch_size')} again, and the run goes on"
             )
-        raise VersaTuneError.collected(
+        raise CheckpointError.collected(
             f"{checkpoint} was made by another run than the one configured now", [*problems, remedy]
         )
     return state, bool(differences)
 
 
-def refused(checkpoint: Path, problems: Sequence[str]) -> VersaTuneError:
+def refused(checkpoint: Path, problems: Sequence[str]) -> CheckpointError:
     """The error for a state that no run wrote."""
-    return VersaTuneError.collected(
+    return CheckpointError.collected(
         f"{checkpoint / STATE_FILE} was not written by a run like this one: edited or damaged",
         [*problems, "Resume from another checkpoint, or start a new run with `base_model:` set to this one"],
     )
@@ -206,7 +183,8 @@ def refused(checkpoint: Path, problems: Sequence[str]) -> VersaTuneError:
 
 def changed_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> frozenset[str]:
     """The host's settings, and ``total_steps``, in which two fingerprints differ."""
-    names = {name.removeprefix("run.").split(".")[0] for name, _ in _differences(old, new)}
+    differences = settings_differences(dict(old), dict(new), "in the checkpoint")
+    names = {name.removeprefix("run.").split(".")[0] for name in differences}
     settings = [fingerprint["run"] for fingerprint in (old, new) if isinstance(fingerprint.get("run"), Mapping)]
     return frozenset(names & {"total_steps"}.union(*settings))
 
@@ -223,22 +201,3 @@ def _check_trainer_step(checkpoint: Path, step: int) -> None:
     done = host.get("global_step") if isinstance(host, dict) else None
     if done != step:
         raise refused(checkpoint, [f"step is {step}, but {TRAINER_STATE} says {done!r}"])
-
-
-def _differences(old: Any, new: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for key in sorted({*old, *new}):
-            inner = f"{name}.{key}" if name else str(key)
-            if key not in old:
-                yield inner, f"{inner}: not in the checkpoint, now {_short(new[key])}"
-            elif key not in new:
-                yield inner, f"{inner}: {_short(old[key])} in the checkpoint, gone now"
-            else:
-                yield from _differences(old[key], new[key], inner)
-    elif old != new:
-        yield name, f"{name}: {_short(old)} in the checkpoint, {_short(new)} now"
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

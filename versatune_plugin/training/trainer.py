@@ -1,4 +1,4 @@
-"""Axolotl's trainer with the live mixture's loader, and the callback that moves the weights."""
+"""Axolotl's trainer with the loader of a mixture, and checkpoints that hold its state."""
 
 from __future__ import annotations
 
@@ -10,58 +10,53 @@ from typing import Any
 import torch
 import transformers.trainer
 from axolotl.core.trainers.base import AxolotlTrainer
-from axolotl.utils.collators import DataCollatorForSeq2Seq
 from datasets import Dataset
 from safetensors import SafetensorError
 from torch.utils.data import DataLoader
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from versatune_plugin.data.domains import IGNORED_LABEL
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import CheckpointError, ConfigurationError, VersaTuneError
 from versatune_plugin.host.interrupt import end_on_interrupt
-from versatune_plugin.sampling.packed_rows import PackedRows
+from versatune_plugin.sampling.packed_rows import PackedRows, SeparateRows
 from versatune_plugin.sampling.prefetch import CollatedAhead
+from versatune_plugin.training.callback import MixtureCallback
 from versatune_plugin.training.checkpoint import (
     complete,
+    incomplete_checkpoints,
     last_complete,
     not_saved,
     remove_surplus,
-    torn_checkpoints,
     undamaged,
 )
 from versatune_plugin.training.digests import DIGESTS_FILE, Digesting
-from versatune_plugin.training.live import LiveMixture
 from versatune_plugin.training.optimizer import configured_numbers, take_numbers
-
-# As Axolotl pads where it does not pad to the sequence length.
-PAD_TO = 64
+from versatune_plugin.training.run import MixtureRun
 
 
 class VersaTuneTrainer(AxolotlTrainer):
-    """Draws its batches from a `LiveMixture`; everything else is Axolotl's."""
+    """Draws its batches from a `MixtureRun`; everything else is Axolotl's."""
 
-    live: LiveMixture
+    mixture_run: MixtureRun
     # Nats and supervised tokens of the micro-batches of this optimizer step.
     _step_nats: torch.Tensor | None = None
-    _torn: Set[Path] = frozenset()
+    _incomplete: Set[Path] = frozenset()
 
-    def attach(self, live: LiveMixture) -> None:
-        """Take the mixture that decides the batches, before training starts.
+    def attach(self, run: MixtureRun) -> None:
+        """Take the run that decides the batches, before training starts.
 
         Raises:
-            VersaTuneError: stages under an engine that the launcher's own configuration brought.
+            ConfigurationError: stages under an engine that the launcher's own configuration brought.
         """
-        if live.outline.stages and (self.is_deepspeed_enabled or self.is_fsdp_enabled):
-            raise VersaTuneError(
+        if run.prepared.plan.staged and (self.is_deepspeed_enabled or self.is_fsdp_enabled):
+            raise ConfigurationError(
                 "a stage starts with a fresh optimizer, which is not supported under DeepSpeed or FSDP: "
                 "launch without them"
             )
-        self.live = live
+        self.mixture_run = run
         self._digesting = Digesting()
-        live.attach(self)
-        self.add_callback(MixtureCallback(self))
+        self.add_callback(MixtureCallback(run, self))
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """The plan's batches, unprepared and loaded in this process.
@@ -69,14 +64,14 @@ class VersaTuneTrainer(AxolotlTrainer):
         Accelerate would shard the batches a second time, and workers would fetch ahead of a change of the weights.
         """
         assert isinstance(self.train_dataset, Dataset)
-        rows: Dataset | PackedRows
+        rows: SeparateRows | PackedRows
         if self.args.sample_packing:
             rows = PackedRows(self.train_dataset, one_sequence=not self.args.multipack_real_batches)
         else:
-            rows = self._remove_unused_columns(self.train_dataset, description="training")
+            rows = SeparateRows(self._remove_unused_columns(self.train_dataset, description="training"))
         return DataLoader(
-            CollatedAhead(rows, self.data_collator, self.live.sampler.upcoming),
-            batch_sampler=self.live.sampler,
+            CollatedAhead(rows, self.data_collator, self.mixture_run.sampler.upcoming),
+            batch_sampler=self.mixture_run.sampler,
             collate_fn=_already_collated,
             num_workers=0,
             pin_memory=self.args.dataloader_pin_memory and torch.cuda.is_available(),
@@ -94,13 +89,13 @@ class VersaTuneTrainer(AxolotlTrainer):
             torch.distributed.broadcast_object_list(chosen)
             checkpoint = chosen[0]
         if resume_from_checkpoint is True and not checkpoint:
-            raise VersaTuneError(f"{output_dir} has no complete checkpoint to resume from")
+            raise CheckpointError(f"{output_dir} has no complete checkpoint to resume from")
         if self.args.should_save and self.args.save_total_limit:
-            self._torn = torn_checkpoints(output_dir)
+            self._incomplete = incomplete_checkpoints(output_dir)
         if checkpoint:
             checkpoint = self._undamaged(Path(checkpoint))
         if checkpoint:
-            self.live.resume(checkpoint)
+            self.mixture_run.resume(checkpoint)
         if self.args.should_save:
             # A killed process had no time for them.
             self._digesting.add(complete(output_dir))
@@ -114,14 +109,14 @@ class VersaTuneTrainer(AxolotlTrainer):
         found: list[Any] = [None, None]
         if self.args.process_index == 0:
             try:
-                found[0] = undamaged(checkpoint, only_this=not self.live.resumes_by_itself)
+                found[0] = undamaged(checkpoint, only_this=not self.mixture_run.prepared.resumes_from_any)
             except VersaTuneError as error:
                 found[1] = str(error)
         if self.args.world_size > 1:
             # One process reads the bytes for all.
             torch.distributed.broadcast_object_list(found)
         if found[1] is not None:
-            raise VersaTuneError(found[1])
+            raise CheckpointError(found[1])
         return found[0]
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
@@ -129,11 +124,15 @@ class VersaTuneTrainer(AxolotlTrainer):
 
         None if nothing is left to train: resumed from a run's last checkpoint, the host would do one step more.
         """
-        return ([], None) if self.live.over(self.state.global_step) else super().get_batch_samples(*args, **kwargs)
+        return (
+            ([], None)
+            if self.mixture_run.is_finished(self.state.global_step)
+            else super().get_batch_samples(*args, **kwargs)
+        )
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """The host's loss of a micro-batch; what it says of the batch is kept where the mixture learns from it."""
-        if not (model.training and self.live.needs_batch_loss):
+        if not (model.training and self.mixture_run.needs_batch_loss):
             return super().compute_loss(model, inputs, *args, **kwargs)
         # The loss of the last token's place is that of no label; some collators have moved the labels already.
         labels = inputs["shift_labels"] if "shift_labels" in inputs else inputs["labels"][..., 1:]
@@ -161,10 +160,6 @@ class VersaTuneTrainer(AxolotlTrainer):
         nats, tokens = kept.tolist()
         return float(nats / max(tokens, 1.0))
 
-    def forget_optimizer_state(self) -> None:
-        """Make the optimizer what it was before its first step; learning rates follow the scheduler."""
-        self.optimizer.optimizer.state.clear()
-
     def digest(self, checkpoint: Path) -> None:
         """Have the bytes of a checkpoint digested beside training."""
         self._digesting.add([checkpoint])
@@ -177,7 +172,7 @@ class VersaTuneTrainer(AxolotlTrainer):
         """Remove what ``save_total_limit`` leaves no room for; the host's function would ask the clock."""
         if self.args.should_save:
             limit, best = self.args.save_total_limit, self.state.best_model_checkpoint
-            remove_surplus(Path(self.args.output_dir), limit, self.state.global_step, best, self._torn)
+            remove_surplus(Path(self.args.output_dir), limit, self.state.global_step, best, self._incomplete)
 
     def _save_checkpoint(self, model: Any, trial: Any, **kwargs: Any) -> Any:
         checkpoint = Path(self._get_output_dir(trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
@@ -187,7 +182,7 @@ class VersaTuneTrainer(AxolotlTrainer):
                 # Written over, it is complete only when these are there again.
                 for name in (TRAINER_STATE_NAME, DIGESTS_FILE):
                     (checkpoint / name).unlink(missing_ok=True)
-                self._torn -= {checkpoint}
+                self._incomplete -= {checkpoint}
             self.accelerator.wait_for_everyone()
             with _rotating(self.remove_surplus_checkpoints):
                 return super()._save_checkpoint(model, trial, **kwargs)
@@ -199,77 +194,14 @@ class VersaTuneTrainer(AxolotlTrainer):
         super()._save_rng_state(output_dir)
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
-            self.live.save(Path(output_dir), self.state.global_step)
+            self.mixture_run.save(Path(output_dir), self.state.global_step)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         # DeepSpeed has loaded its optimizer already.
         numbers = None if self.is_deepspeed_enabled else configured_numbers(self.optimizer)
         super()._load_optimizer_and_scheduler(checkpoint)
-        if self.live.changed_settings:
-            take_numbers(numbers, self.optimizer, self.lr_scheduler, self.live.changed_settings)
-
-    def measured_model(self) -> Any:
-        """The model to measure: the engine's wrapper where forward passes must go through it."""
-        return self.model_wrapped if self.is_deepspeed_enabled else self.model
-
-    def measured_columns(self, rows: Dataset) -> list[str]:
-        """The columns of held-out rows that `collate_heldout` takes."""
-        if self.args.sample_packing:
-            return ["input_ids", "labels"]
-        return self._remove_unused_columns(rows, description="held-out").column_names
-
-    def collate_heldout(self, rows: list[dict[str, Any]]) -> Any:
-        """A batch of rows to measure, each a sequence of its own, under packing as well."""
-        if not self.args.sample_packing:
-            return self.data_collator(rows)
-        collate = DataCollatorForSeq2Seq(self.processing_class, pad_to_multiple_of=PAD_TO)
-        return collate([row | {"attention_mask": [1] * len(row["input_ids"])} for row in rows])
-
-
-class MixtureCallback(TrainerCallback):
-    """Passes the trainer's events on to the live mixture."""
-
-    def __init__(self, trainer: VersaTuneTrainer) -> None:
-        self.trainer = trainer
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Open the record; a run resumed at its end has only that left to measure, and to save the model."""
-        self.trainer.live.begin(self.trainer)
-        if self.trainer.live.over(state.global_step):
-            control.should_training_stop = True
-            # Restored with the checkpoint's state, which was taken while it was being saved.
-            control.should_save = False
-            # The process that saved last may have been killed before it had, and nothing is saved any more.
-            self.trainer.remove_surplus_checkpoints()
-            self.trainer.live.measure_end(self.trainer, state.global_step)
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Update the weights if it is time; stop, with a checkpoint, if a domain is used up."""
-        self.trainer.write_digests()
-        self.trainer.live.after_step(self.trainer, state.global_step, self.trainer.take_step_loss())
-        if self.trainer.live.exhausted:
-            control.should_training_stop = True
-            control.should_save = True
-
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Digest what was saved, once every other callback has had its say."""
-        if args.should_save:
-            self.trainer.digest(Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}")
-
-    def on_epoch_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Measure where the run ends, while the trackers still listen: they close at the end of training."""
-        if control.should_training_stop:
-            self.trainer.live.measure_end(self.trainer, state.global_step)
-
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Close the record."""
-        self.trainer.live.finish(self.trainer, state.global_step)
+        if self.mixture_run.changed_settings:
+            take_numbers(numbers, self.optimizer, self.lr_scheduler, self.mixture_run.changed_settings)
 
 
 @contextmanager

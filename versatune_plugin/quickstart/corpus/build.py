@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.feature_extraction.text import HashingVectorizer
 
 from versatune_plugin.artifacts.io import write_json_lines
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import DataError
 from versatune_plugin.quickstart.corpus.fact import Fact
 
 DOMAINS = ("code", "finance", "general", "law", "medicine", "science")
@@ -72,7 +72,7 @@ def _build_domain(name: str, seed: int, sizes: Sizes) -> DomainCorpus:
     try:
         source = importlib.import_module(f"versatune_plugin.quickstart.corpus.{name}")
     except ModuleNotFoundError as error:
-        raise VersaTuneError(
+        raise DataError(
             f"the quickstart needs the package {error.name!r}: pip install 'versatune[quickstart]'"
         ) from error
     facts: list[Fact] = source.facts(rng)
@@ -86,7 +86,7 @@ def _build_domain(name: str, seed: int, sizes: Sizes) -> DomainCorpus:
     used = {entry.document for entry in candidates}
     documents = list(dict.fromkeys(entry.document for entry in rest if entry.document not in used))[: sizes.documents]
     if len(chosen) < sizes.rows or not documents:
-        raise VersaTuneError(f"the packages of {name!r} hold {len(facts)} facts: too few for {sizes.rows} rows")
+        raise DataError(f"the packages of {name!r} hold {len(facts)} facts: too few for {sizes.rows} rows")
     rows = [{"instruction": entry.instruction, "input": entry.input, "output": entry.output} for entry in chosen]
     return DomainCorpus(rows, documents)
 

@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 from versatune_plugin.artifacts.io import read_json_lines
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import DataError
 from versatune_plugin.quickstart.corpus.build import DOMAINS, DomainCorpus, Sizes
 
 
@@ -50,5 +50,5 @@ def read_corpus(folder: Path, seed: int, sizes: Sizes) -> dict[str, DomainCorpus
         ]
         corpus[name] = DomainCorpus(chosen, documents)
     if problems:
-        raise VersaTuneError.collected("these rows cannot be used", problems)
+        raise DataError.collected("these rows cannot be used", problems)
     return corpus

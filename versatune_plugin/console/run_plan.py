@@ -3,90 +3,101 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from versatune_plugin.data.domains import Domain, DomainTable
-from versatune_plugin.host.configuration import Section
-from versatune_plugin.mixtures.registry import POLICIES
+from versatune_plugin.host.configuration import load_run_config
+from versatune_plugin.host.section import Section
+from versatune_plugin.mixtures.controller import MixtureController
+from versatune_plugin.mixtures.registry import MIXTURES
 from versatune_plugin.mixtures.weights import Vector
-from versatune_plugin.training.run_plan import Outline
+from versatune_plugin.training.checkpoint import saving_warnings
+from versatune_plugin.training.prepare import prepare_run
+from versatune_plugin.training.run import PreparedRun
+from versatune_plugin.training.run_plan import RunPlan, make_controller, planned_weights
 
 WIDTH = 140
 # A domain whose part of a batch is under this part of its weight is as good as absent.
 LEAST_ROOM = 0.1
 
 
-def planned_passes(section: Section, outline: Outline, table: DomainTable, weights: Vector) -> Vector:
+def planned_passes(section: Section, plan: RunPlan, table: DomainTable, weights: Vector) -> Vector:
     """Passes over each domain in one epoch under ``weights``, shape (k,)."""
     shares = weights / table.mean_supervised() if section.unit == "tokens" else weights
-    return np.asarray(outline.samples_per_epoch(shares / shares.sum()) / table.training_sizes)
+    return np.asarray(plan.samples_per_epoch(shares / shares.sum()) / table.training_sizes)
 
 
-def show_outline(
-    section: Section,
-    outline: Outline,
-    table: DomainTable,
-    prior: Vector,
-    weights: Vector,
-    planned: Vector,
-    also: Sequence[str] = (),
-) -> None:
-    """Print what the run will do: domains, stages, updates and what measuring costs.
+def show_run(cfg: Any, prepared: PreparedRun) -> None:
+    """Print what a run will do: domains, stages, updates and what measuring costs.
 
     Args:
-        section: the section ``versatune:``.
-        outline: of the run.
-        table: the domains.
-        prior: shape (k,).
-        weights: shape (k,), of the first batch.
-        planned: shape (k,), on average over the first epoch, as far as they are known.
-        also: warnings beside those of the outline.
+        cfg: Axolotl's configuration.
+        prepared: the run.
     """
+    section, plan, table, prior = prepared.section, prepared.plan, prepared.table, prepared.prior
+    controller = make_controller(section, plan, table, prior, prepared.reference_loss)
+    weights = controller.weights_at(0)
     # A domain's name may look like markup.
     console = Console(width=WIDTH, highlight=False, markup=False)
-    passes = planned_passes(section, outline, table, planned)
-    console.print(_domains(section, outline, table, prior, weights, passes))
-    if outline.stages:
-        console.print(_stages(outline, table))
-    settled = outline.measuring
-    chosen = f" (chosen for measure_budget {section.measure_budget:.1%}: {', '.join(settled.chosen)})"
+    passes = planned_passes(section, plan, table, planned_weights(controller, plan))
+    console.print(_domains(section, plan, table, prior, weights, passes))
+    if plan.staged:
+        console.print(_stages(plan, table))
+    measuring = plan.measuring
+    chosen = f" (chosen for measure_budget {section.measure_budget:.1%}: {', '.join(measuring.chosen)})"
     for line in (
-        f"{section.mixture}: {POLICIES[section.mixture].summary}",
-        f"{outline.total_steps:,} optimizer steps of {_batch(outline)}, {outline.steps_per_epoch:,} to an epoch",
-        f"a global batch is {outline.split}",
-        _movement(section, outline),
-        f"measuring {settled.heldout} held-out rows a domain costs about {settled.cost:.1%} of training compute"
-        + (chosen if settled.chosen else ""),
+        f"{section.mixture}: {MIXTURES[section.mixture].summary}",
+        f"{plan.total_steps:,} optimizer steps of {_batch(plan)}, {plan.steps_per_epoch:,} to an epoch",
+        f"a global batch is {plan.split}",
+        _movement(controller, plan),
+        f"measuring {measuring.heldout} held-out rows a domain costs about {measuring.cost:.1%} of training compute"
+        + (chosen if measuring.chosen else ""),
         *_left_out(table),
     ):
         console.print(f"  {line}")
-    for warning in [*outline_warnings(section, outline, passes, table, weights), *also]:
+    for warning in [*plan_warnings(section, plan, passes, table, weights), *saving_warnings(cfg)]:
         console.print(f"  warning: {warning}", style="yellow")
 
 
-def outline_warnings(
-    section: Section, outline: Outline, passes: Vector, table: DomainTable, weights: Vector
-) -> list[str]:
+def show_plan(config_path: Path, processes: int | None) -> None:
+    """Print what a configuration would do; its rows are prepared (and cached) as for training.
+
+    Args:
+        config_path: the Axolotl YAML.
+        processes: of the run, where it is not this process's own launch that is planned.
+
+    Raises:
+        VersaTuneError: whatever would keep the run from starting.
+    """
+    cfg, section = load_run_config(config_path)
+    if processes is not None:
+        cfg.world_size = processes
+    show_run(cfg, prepare_run(cfg, section))
+
+
+def plan_warnings(section: Section, plan: RunPlan, passes: Vector, table: DomainTable, weights: Vector) -> list[str]:
     """What a user should think about before this run is started, one sentence each."""
-    settled = outline.measuring
+    measuring = plan.measuring
     warnings = []
-    if settled.cost > 1.25 * section.measure_budget:
+    if measuring.cost > 1.25 * section.measure_budget:
         warnings.append(
-            f"measuring takes {settled.cost:.1%}, more than measure_budget ({section.measure_budget:.1%}): "
+            f"measuring takes {measuring.cost:.1%}, more than measure_budget ({section.measure_budget:.1%}): "
             "set `heldout` lower or `update_steps` higher"
         )
-    if section.traits.updates and settled.updates < 2:
+    if section.requirements.updates and measuring.updates < 2:
         warnings.append(
-            f"the weights move {settled.updates} time(s) in {outline.total_steps} steps: set `update_steps` lower, or "
+            f"the weights move {measuring.updates} time(s) in {plan.total_steps} steps: set `update_steps` lower, or "
             "raise `measure_budget`"
         )
-    warnings += _crowded_out(section, outline, table, weights)
-    epochs = outline.total_steps / outline.steps_per_epoch
+    warnings += _crowded_out(section, plan, table, weights)
+    epochs = plan.total_steps / plan.steps_per_epoch
     for domain, each in zip(table.domains, passes, strict=True):
-        if not outline.stages and section.max_passes is not None and each * epochs > section.max_passes:
+        if not plan.staged and section.max_passes is not None and each * epochs > section.max_passes:
             warnings.append(
                 f"domain {domain.name!r} is due {each * epochs:.1f} passes, more than max_passes "
                 f"({section.max_passes:g}): the run will end early (`on_exhausted: {section.on_exhausted}`)"
@@ -94,11 +105,11 @@ def outline_warnings(
     return warnings
 
 
-def _crowded_out(section: Section, outline: Outline, table: DomainTable, weights: Vector) -> list[str]:
+def _crowded_out(section: Section, plan: RunPlan, table: DomainTable, weights: Vector) -> list[str]:
     """A warning of domains that get far less of a batch than their share of tokens suggests."""
-    if section.unit != "tokens" or outline.stages:
+    if section.unit != "tokens" or plan.staged:
         return []
-    room = np.ones(len(weights)) if outline.bin_tokens is None else table.mean_lengths()
+    room = np.ones(len(weights)) if plan.bin_tokens is None else table.mean_lengths()
     taken = weights / table.mean_supervised() * room
     taken = taken / taken.sum()
     most = int(np.argmax(taken / np.maximum(weights, 1e-12)))
@@ -114,13 +125,13 @@ def _crowded_out(section: Section, outline: Outline, table: DomainTable, weights
 
 
 def _domains(
-    section: Section, outline: Outline, table: DomainTable, prior: Vector, weights: Vector, passes: Vector
+    section: Section, plan: RunPlan, table: DomainTable, prior: Vector, weights: Vector, passes: Vector
 ) -> Table:
     shown = _table(
         f"VersaTune is active: mixture {section.mixture!r}, {len(table.domains)} domains",
         ["domain", "training rows", "held out", "validation", "left out", "prior", "weight at start"],
     )
-    if not outline.stages:
+    if not plan.staged:
         shown.add_column("samples per epoch", justify="right")
         shown.add_column("passes per epoch", justify="right")
     for index, domain in enumerate(table.domains):
@@ -133,7 +144,7 @@ def _domains(
             f"{prior[index]:.4f}",
             f"{weights[index]:.4f}",
         ]
-        if not outline.stages:
+        if not plan.staged:
             cells += [f"{passes[index] * domain.training_size:,.0f}", f"{passes[index]:.2f}"]
         shown.add_row(*cells)
     return shown
@@ -160,14 +171,14 @@ def _left_out(table: DomainTable) -> list[str]:
     return lines or ["left out: nothing"]
 
 
-def _stages(outline: Outline, table: DomainTable) -> Table:
+def _stages(plan: RunPlan, table: DomainTable) -> Table:
     shown = _table("Stages, and the rows of each domain that they draw from", ["stage", "mixture", "optimizer steps"])
     for name in table.names:
         shown.add_column(name, justify="right")
-    for number, settled in enumerate(outline.stages, start=1):
-        steps = f"{settled.first_step:,} to {settled.first_step + settled.steps - 1:,}"
-        rows = [f"{rows:,}" if rows else "-" for rows in settled.rows]
-        shown.add_row(str(number), settled.stage.mixture, steps, *rows)
+    for number, stage in enumerate(plan.stages, start=1):
+        steps = f"{stage.first_step:,} to {stage.first_step + stage.steps - 1:,}"
+        rows = [f"{rows:,}" if rows else "-" for rows in stage.rows]
+        shown.add_row(str(number), stage.mixture.name, steps, *rows)
     return shown
 
 
@@ -178,20 +189,22 @@ def _table(title: str, columns: Sequence[str]) -> Table:
     return shown
 
 
-def _batch(outline: Outline) -> str:
-    if outline.bin_tokens is None:
-        return f"{outline.batch_size:,} rows"
-    return f"{outline.batch_size:,} bins of {outline.bin_tokens:,} tokens"
+def _batch(plan: RunPlan) -> str:
+    if plan.bin_tokens is None:
+        return f"{plan.batch_size:,} rows"
+    return f"{plan.batch_size:,} bins of {plan.bin_tokens:,} tokens"
 
 
-def _movement(section: Section, outline: Outline) -> str:
-    settled = outline.measuring
-    if section.traits.updates and settled.update_steps:
-        due = [step for step in np.arange(1, outline.total_steps).tolist() if outline.update_due(step)]
+def _movement(controller: MixtureController, plan: RunPlan) -> str:
+    measuring = plan.measuring
+    if controller.requirements.updates and measuring.update_steps:
+        due = [step for step in np.arange(1, plan.total_steps).tolist() if controller.update_due(step)]
         shown = [f"{step:,}" for step in (due if len(due) <= 4 else [*due[:2], due[-1]])]
         if len(due) > 4:
             shown.insert(2, "...")
-        return f"the weights move every {settled.update_steps} steps, {len(due)} times: after steps {', '.join(shown)}"
-    if outline.stages:
+        return (
+            f"the weights move every {measuring.update_steps} steps, {len(due)} times: after steps {', '.join(shown)}"
+        )
+    if plan.staged:
         return "the weights change from stage to stage"
-    return "the weights follow their schedule" if section.traits.moves else "the weights stay as they are"
+    return "the weights follow their schedule" if controller.requirements.moves else "the weights stay as they are"

@@ -1,0 +1,55 @@
+"""From a validated configuration to a prepared run: rows, plan, prior, reference losses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from axolotl.loaders import load_tokenizer
+
+from versatune_plugin.data.domains import DomainTable
+from versatune_plugin.errors import ConfigurationError, VersaTuneError
+from versatune_plugin.host.base_model import weights_identity
+from versatune_plugin.host.configuration import HEADING
+from versatune_plugin.host.conflicts import check_other_plugins
+from versatune_plugin.host.other_plugins import settings_of_plugins
+from versatune_plugin.host.run_settings import settings_of_the_run
+from versatune_plugin.host.section import Section
+from versatune_plugin.training.reference_losses import read_reference_losses
+from versatune_plugin.training.run import PreparedRun
+from versatune_plugin.training.run_plan import plan_run, read_prior
+
+
+def prepare_run(
+    cfg: Any, section: Section, given: DomainTable | None = None, resumes_from_any: bool = False
+) -> PreparedRun:
+    """Load, plan and check; nothing is trained yet.
+
+    Args:
+        cfg: Axolotl's validated and normalised configuration.
+        section: the section ``versatune:``.
+        given: as for `plan_run`.
+        resumes_from_any: as in `PreparedRun`.
+
+    Raises:
+        VersaTuneError: data, knowledge file and reference file with all that is wrong with them.
+    """
+    check_other_plugins(cfg, staged=bool(section.staged))
+    plan, table = plan_run(cfg, section, given)
+    problems, prior, reference = [], None, None
+    try:
+        prior = read_prior(section, table)
+    except VersaTuneError as error:
+        problems.append(str(error))
+    if section.reference is not None:
+        try:
+            reference = read_reference_losses(section.reference, table, load_tokenizer(cfg))
+        except VersaTuneError as error:
+            problems.append(str(error))
+    if problems or prior is None:
+        raise ConfigurationError.collected(HEADING, problems)
+    settings = settings_of_the_run(cfg) | {
+        "weights": weights_identity(str(cfg.base_model), cfg.revision_of_model),
+        "plugins": settings_of_plugins(cfg),
+    }
+    return PreparedRun(section, plan, table, prior, reference, Path(cfg.output_dir), settings, resumes_from_any)
