@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tests.evaluation.runs import ours
-from versatune_plugin.evaluation.agieval import FREE, free_score, load
+from versatune_plugin.eval_tasks.agieval.utils import FREE, free_score, load
 from versatune_plugin.evaluation.files import VARIABLE
 
 RIGHT, WRONG, UNPARSED = (

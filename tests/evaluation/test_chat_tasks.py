@@ -18,7 +18,7 @@ from tests.evaluation.runs import ROOT, Evaluation, evaluate, read
 from tests.evaluation.server import ANSWER, serving
 from tests.tiny import write_model
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.evaluation.agieval import load as load_agieval
+from versatune_plugin.eval_tasks.agieval.utils import load as load_agieval
 from versatune_plugin.evaluation.benchmarks import BENCHMARKS
 from versatune_plugin.evaluation.choices import chat_score, choice_row
 from versatune_plugin.evaluation.files import VARIABLE

@@ -15,10 +15,10 @@ import yaml
 from lm_eval.tasks import TaskManager
 
 from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.eval_tasks.lawbench.corrections import correction_counts, edits
+from versatune_plugin.eval_tasks.lawbench.rows import LETTERS, REPOSITORY, REVISION, TITLES, labels
+from versatune_plugin.eval_tasks.lawbench.utils import SUB_TASKS, answer_score, correction_f, load
 from versatune_plugin.evaluation.files import VARIABLE
-from versatune_plugin.evaluation.lawbench import SUB_TASKS, TITLES, answer_score, correction_f, load
-from versatune_plugin.evaluation.lawbench.corrections import correction_counts, edits
-from versatune_plugin.evaluation.lawbench.rows import LETTERS, REPOSITORY, REVISION, labels
 
 TASKS = Path(__file__).parents[2] / "eval_tasks" / "lawbench"
 real = pytest.mark.skipif(not os.environ.get(VARIABLE), reason=f"{VARIABLE} does not name a folder with lawbench")
@@ -199,7 +199,7 @@ def test_rows_from_github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         return [{"instruction": "选", "question": "问", "answer": "婚姻家庭"}]
 
     monkeypatch.delenv(VARIABLE, raising=False)
-    monkeypatch.setattr("versatune_plugin.evaluation.lawbench.rows.load_dataset", download)
+    monkeypatch.setattr("versatune_plugin.eval_tasks.lawbench.rows.load_dataset", download)
     assert load("2-4")["test"]["query"] == ["选\n问"]
     address = f"https://raw.githubusercontent.com/{REPOSITORY}/{REVISION}/data/one_shot/2-4.json"
     assert asked == [("json", {"test": address}, "test")]
@@ -210,7 +210,7 @@ def test_a_download_that_cannot_be_had_names_the_remedy(tmp_path: Path, monkeypa
         raise ConnectionError("no network")
 
     monkeypatch.delenv(VARIABLE, raising=False)
-    monkeypatch.setattr("versatune_plugin.evaluation.lawbench.rows.load_dataset", fail)
+    monkeypatch.setattr("versatune_plugin.eval_tasks.lawbench.rows.load_dataset", fail)
     with pytest.raises(
         VersaTuneError, match=rf"no network.*lawbench/one_shot/2-4\.json.*{VARIABLE}=FOLDER.*--metadata"
     ):

@@ -14,8 +14,17 @@ from lm_eval.tasks import TaskManager, get_task_dict
 
 from tests.evaluation.runs import ours
 from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.eval_tasks.scieval.utils import (
+    EXAMPLES,
+    REPOSITORY,
+    REVISION,
+    SHARED,
+    TEST,
+    VALIDATION,
+    load,
+    score,
+)
 from versatune_plugin.evaluation.files import VARIABLE
-from versatune_plugin.evaluation.scieval import EXAMPLES, REPOSITORY, REVISION, SHARED, TEST, VALIDATION, load, score
 
 TASKS = Path(__file__).parents[2] / "eval_tasks" / "scieval"
 real = pytest.mark.skipif(not os.environ.get(VARIABLE), reason=f"{VARIABLE} does not name a folder with scieval")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from versatune_plugin.eval_tasks.__main__ import sub_tasks, write_all
 from versatune_plugin.evaluation import task_files
 from versatune_plugin.evaluation.benchmarks import BENCHMARKS, DOMAINS, Benchmark
 
@@ -16,7 +17,7 @@ TASKS = Path(__file__).resolve().parents[2] / "eval_tasks"
 
 @pytest.mark.parametrize("benchmark", task_files.WITH_SUB_TASKS)
 def test_the_files_are_what_the_generator_writes(benchmark: str) -> None:
-    files = task_files.sub_tasks(benchmark).files()
+    files = sub_tasks(benchmark).files()
     there = {f"leaves/{path.name}" for path in (TASKS / benchmark / "leaves").iterdir()}
     assert there == {name for name in files if name.startswith("leaves/")}
     for name, text in files.items():
@@ -28,7 +29,7 @@ def test_writing_removes_leaves_that_are_no_more(tmp_path: Path) -> None:
     old = tmp_path / "agieval" / "leaves" / "vt_agieval_old.yaml"
     old.parent.mkdir(parents=True)
     old.write_text("task: vt_agieval_old\n")
-    task_files.write_all(tmp_path)
+    write_all(tmp_path)
     assert not old.exists()
     assert (tmp_path / "agieval" / "leaves" / "vt_agieval_math.yaml").exists()
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from versatune_plugin.evaluation.legalbench.rows import KNOWN
-from versatune_plugin.evaluation.legalbench.scoring import NO_CLASS, found_names, is_near, parts, row_score, stems
+from versatune_plugin.eval_tasks.legalbench.rows import KNOWN
+from versatune_plugin.eval_tasks.legalbench.scoring import NO_CLASS, found_names, is_near, parts, row_score, stems
 from versatune_plugin.evaluation.reading.formulas import quantity
 from versatune_plugin.evaluation.reading.options import label, label_list
 from versatune_plugin.evaluation.reading.text import answer, first_line, lines, normalise, settled, stated, words

@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from versatune_plugin.evaluation.lawbench.corrections import correction_counts
-from versatune_plugin.evaluation.lawbench.rows import labels
+from versatune_plugin.eval_tasks.lawbench.corrections import correction_counts
+from versatune_plugin.eval_tasks.lawbench.rows import labels
 
 # Months, less one, that are as far from the right sentence as no answer at all.
 FURTHEST = 216

@@ -8,10 +8,9 @@ import functools
 import gzip
 import json
 from collections.abc import Callable, Mapping
-from importlib.resources import files as resources
+from pathlib import Path
 from typing import Any
 
-import yaml
 from datasets import Dataset, load_dataset
 
 from versatune_plugin.evaluation.files import Files
@@ -56,7 +55,7 @@ LETTERS = {"1-2": "ABCD", "2-8": "ABCDE", "3-6": "ABCD"}
 @functools.cache
 def labels() -> dict[str, list[str]]:
     """Sub-task -> its labels: those that the instruction lists, of 3-3 those that the official score looks for."""
-    listed: dict[str, list[str]] = yaml.safe_load((resources(__package__) / "labels.yaml").read_text(encoding="utf-8"))
+    listed: dict[str, list[str]] = json.loads(Path(__file__).with_name("labels.json").read_text(encoding="utf-8"))
     return listed | {subtask: list(letters) for subtask, letters in LETTERS.items()}
 
 
