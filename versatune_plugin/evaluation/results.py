@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.evaluation.benchmarks import BENCHMARKS, DOMAINS
+from versatune_plugin.evaluation.benchmarks import BENCHMARKS, DOMAINS, PREFIXES
 from versatune_plugin.evaluation.scores import (
     Gain,
     Run,
@@ -22,7 +22,6 @@ from versatune_plugin.evaluation.scores import (
     told,
 )
 from versatune_plugin.evaluation.settings import (
-    CHAT,
     Difference,
     Settings,
     Source,
@@ -34,9 +33,6 @@ from versatune_plugin.evaluation.settings import (
 )
 from versatune_plugin.evaluation.unread import warnings
 
-PREFIX = "versatune_"
-# What a run's name ends in -> what the names of its tasks begin with.
-VARIANTS = {"": PREFIX, "-chat": CHAT}
 COLUMNS = ("model", "figure", "over", "percent", "stderr", "unparsed", "partial", "settings", "differs", "rows")
 # Those that a table of an earlier version has, too.
 NEEDED = frozenset(COLUMNS[:7])
@@ -180,7 +176,7 @@ def _read_results(path: Path) -> list[Run]:
     if not files or not path.exists():
         raise VersaTuneError(f"{path}: no results of lm-eval; run it with `--output_path {path}`")
     name = path.name if path.is_dir() else path.stem
-    runs = {prefix: Run(f"{name}{suffix}") for suffix, prefix in VARIANTS.items()}
+    runs = {prefix: Run(f"{name}{suffix}") for suffix, prefix in PREFIXES.items()}
     measured: dict[str, list[Measured]] = {prefix: [] for prefix in runs}
     models: dict[str, list[Path]] = {}
     for file in files:
@@ -337,7 +333,7 @@ def _read_figures(path: Path, rows: Sequence[Mapping[str, str]]) -> list[Run]:
             run = runs.setdefault(row["model"], Run(row["model"]))
             run.benchmarks[row["figure"]] = Score(value, stderr, unparsed, row["partial"] == "1")
             if digest := row.get("settings"):
-                run.settings[row["figure"]] = Settings(PREFIX + row["figure"], digest)
+                run.settings[row["figure"]] = Settings(PREFIXES[""] + row["figure"], digest)
             if told := row.get("rows"):
                 where, _, rows_digest = told.rpartition(" ")
                 run.sources[row["figure"]] = Source(where, rows_digest)

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from versatune_plugin.evaluation.benchmarks import CHAT, PREFIXES
+
 # fmt: off
 # Which model it was: arguments, what lm-eval found out about it, and its tokenizer.
 MODEL_ARGS = frozenset((
@@ -39,7 +41,6 @@ TEXTS = ("chat_template", "system_instruction")
 # Names of a task, and metadata: lm-eval puts the model's arguments there, and folders.
 TASK_NAMES = frozenset(("task", "task_alias", "tag", "group", "metadata"))
 NOT_SAID = "not set"
-CHAT = "versatune-chat_"
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Settings:
     @property
     def for_chat(self) -> bool:
         """Whether it is the variant for chat models."""
-        return self.task.startswith(CHAT)
+        return self.task.startswith(PREFIXES[CHAT])
 
     @property
     def templated(self) -> bool | None:

@@ -11,11 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from versatune_plugin.evaluation.benchmarks import BENCHMARKS, DOMAINS
+from versatune_plugin.evaluation.benchmarks import BENCHMARKS, CHAT, DOMAINS, PREFIXES
 
 WITH_SUB_TASKS = tuple(name for name, benchmark in BENCHMARKS.items() if benchmark.mean)
-# What the names of the tasks of the variant for chat models have behind ``versatune`` and ``vt``.
-CHAT = "-chat"
 CHAT_VERSION = 1.0
 # Of a benchmark by log-likelihood, and of the same when an answer is generated.
 CHOICE_METRICS = (("acc", "acc_norm"), ("exact_match",))
@@ -57,7 +55,7 @@ class SubTasks:
             f"  - {{metric: {metric}, aggregation: mean, weight_by_size: {by_size}, filter_list: none}}"
             for metric in ("vt_score", "vt_unparsed", *usual)
         )
-        name = f"versatune{suffix}_{self.benchmark}"
+        name = PREFIXES[suffix] + self.benchmark
         found[f"{name}.yaml"] = group(name, leaves, f"aggregate_metric_list:\n{metrics}\n", version)
         return found
 

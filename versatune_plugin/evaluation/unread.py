@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from versatune_plugin.evaluation.benchmarks import BENCHMARKS
+from versatune_plugin.evaluation.benchmarks import BENCHMARKS, CHAT, PREFIXES
 from versatune_plugin.evaluation.scores import Run
 
 # From this share of answers that could not be read on, a score says something about their form.
 UNREAD = 0.05
-FOR_CHAT = "`--tasks 'versatune-chat_*' --apply_chat_template`"
+FOR_CHAT = f"`--tasks '{PREFIXES[CHAT]}*' --apply_chat_template`"
 
 
 def warnings(run: Run) -> list[str]:
@@ -27,7 +27,7 @@ def warnings(run: Run) -> list[str]:
     if bare := [name for name in chat if run.settings[name].templated is False]:
         told.append(
             f"{', '.join(bare)}: tasks for chat models without a template; add --apply_chat_template, or run those "
-            "for base models: `--tasks 'versatune_*'`"
+            f"for base models: `--tasks '{PREFIXES['']}*'`"
         )
     elif unread.keys() & set(chat):
         told.append(
