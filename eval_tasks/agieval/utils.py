@@ -6,11 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from datasets import Dataset
-
+from versatune_plugin.evaluation.benchmark_files import BenchmarkFiles, Splits, loader
 from versatune_plugin.evaluation.choices import LETTERS, chat_score, choice_row, choice_score
 from versatune_plugin.evaluation.examples import no_examples
-from versatune_plugin.evaluation.files import Files
 from versatune_plugin.evaluation.reading.formulas import formula, phrase, readable, same_formula, same_phrase
 from versatune_plugin.evaluation.reading.text import answer
 from versatune_plugin.evaluation.task_files import CHOICE_METRICS, SubTasks
@@ -56,21 +54,16 @@ BOX = re.compile(r"\\boxed\{(.*)\}")
 NUMBER = re.compile(r"(?<![!-#%-~])-?\d+(?:\.\d+)?(?=[.,;:!?]?(?:[^!-~]|$))")
 
 
-def load(
-    subtask: str, versatune_eval_data: str | None = None, source: dict[str, str] | None = None, **_: Any
-) -> dict[str, Dataset]:
+@loader("agieval", "hails/agieval-{subtask}", REVISIONS)
+def load(files: BenchmarkFiles, subtask: str) -> Splits:
     """The rows of one exam.
 
     Args:
         subtask: one of `CHOICE` or `FREE`.
-        versatune_eval_data: the local folder, if any.
-        source: as of `Files`.
     """
-    files = Files("agieval", f"hails/agieval-{subtask}", REVISIONS.get(subtask), versatune_eval_data, source)
     rows = files.rows("test", f"converted/{subtask}.jsonl")
     # One row of jec-qa-kd has no right answer.
-    kept = [_row(subtask, row) for row in rows if row.get("gold") or row.get("answer")]
-    return files.datasets({"test": kept})
+    return {"test": [_row(subtask, row) for row in rows if row.get("gold") or row.get("answer")]}
 
 
 def exam_score(doc: Mapping[str, Any], results: Sequence[tuple[float, bool]]) -> dict[str, float]:

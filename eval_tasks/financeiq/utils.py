@@ -8,19 +8,17 @@ import csv
 from collections.abc import Mapping
 from typing import Any
 
-from datasets import Dataset
-
-from versatune_plugin.evaluation.choices import LETTERS, chat_score, choice_row, lettered
+from versatune_plugin.evaluation.benchmark_files import BenchmarkFiles, Splits, loader
+from versatune_plugin.evaluation.choices import chat_score, letter_row
 from versatune_plugin.evaluation.choices import choice_score as score
 from versatune_plugin.evaluation.examples import first_examples
-from versatune_plugin.evaluation.files import Files
 from versatune_plugin.evaluation.task_files import CHOICE_METRICS, SubTasks
 
 __all__ = ["SUBJECTS", "SUB_TASKS", "chat_score", "examples", "load", "score"]
 
 REPOSITORY = "Duxiaoman-DI/FinanceIQ"
 REVISION = "fca1d9ceb6925041264d211b9ddf7264e8145248"
-OPTIONS = 4
+LETTERS = "ABCD"
 
 # Name of the sub-task -> name of the files, which the prompt uses too.
 SUBJECTS = {
@@ -40,29 +38,24 @@ SUB_TASKS = SubTasks("financeiq", {"subjects": tuple(SUBJECTS)}, usual=CHOICE_ME
 examples = first_examples("FinanceIQ", "the split dev")
 
 
-def load(
-    subtask: str, versatune_eval_data: str | None = None, source: dict[str, str] | None = None, **_: Any
-) -> dict[str, Dataset]:
+@loader("financeiq", REPOSITORY, REVISION)
+def load(files: BenchmarkFiles, subtask: str) -> Splits:
     """``test``, and ``dev``, whose five rows are the examples.
 
     Args:
         subtask: one of `SUBJECTS`.
-        versatune_eval_data: the local folder, if any.
-        source: as of `Files`.
     """
-    files = Files("financeiq", REPOSITORY, REVISION, versatune_eval_data, source)
     subject = SUBJECTS[subtask]
     found = {}
     for split in ("dev", "test"):
         name = f"data/{split}/{subject}.csv"
         with files.get(name, name).open(encoding="utf-8-sig", newline="") as lines:
             found[split] = [_row(subject, row) for row in csv.DictReader(lines)]
-    return files.datasets(found)
+    return found
 
 
 def _row(subject: str, row: Mapping[str, str]) -> dict[str, Any]:
-    letters = LETTERS[:OPTIONS]
-    options = [row[letter].strip() for letter in letters]
-    query = f"题目：{row['Question'].strip()}\n{lettered(options)}\n答案是："
+    options = [row[letter].strip() for letter in LETTERS]
     introduction = f"以下是关于{subject}的单项选择题，请直接给出正确答案的选项。\n\n"
-    return choice_row(query, letters, letters.index(row["Answer"].strip()), options, introduction=introduction)
+    gold = LETTERS.index(row["Answer"].strip())
+    return letter_row(f"题目：{row['Question'].strip()}", "答案是：", gold, options, introduction=introduction)

@@ -11,13 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from datasets import Dataset
-
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.evaluation.choices import LETTERS, chat_score, choice_row, lettered
+from versatune_plugin.evaluation.benchmark_files import BenchmarkFiles, Splits, loader
+from versatune_plugin.evaluation.choices import chat_score, letter_row
 from versatune_plugin.evaluation.choices import choice_score as score
 from versatune_plugin.evaluation.examples import first_examples
-from versatune_plugin.evaluation.files import Files
 from versatune_plugin.evaluation.task_files import CHOICE_METRICS, SubTasks
 
 __all__ = ["SUBJECTS", "SUB_TASKS", "chat_score", "examples", "load", "score"]
@@ -25,7 +23,7 @@ __all__ = ["SUBJECTS", "SUB_TASKS", "chat_score", "examples", "load", "score"]
 REPOSITORY = "SUFE-AIFLM-Lab/FinEval"
 REVISION = "f91a4f11b7b81b4431dc5e786b74c327b443049f"
 ARCHIVE = "FinEval.zip"
-OPTIONS = 4
+LETTERS = "ABCD"
 
 # Name of the files -> what the prompt calls the subject.
 SUBJECTS = {
@@ -69,23 +67,17 @@ SUB_TASKS = SubTasks("fineval", {"subjects": tuple(SUBJECTS)}, usual=CHOICE_METR
 examples = first_examples("FinEval", "the split dev")
 
 
-def load(
-    subtask: str, versatune_eval_data: str | None = None, source: dict[str, str] | None = None, **_: Any
-) -> dict[str, Dataset]:
+@loader("fineval", REPOSITORY, REVISION)
+def load(files: BenchmarkFiles, subtask: str) -> Splits:
     """``val``, whose labels are public, and ``dev``, whose first row is the example.
 
     Args:
         subtask: one of `SUBJECTS`.
-        versatune_eval_data: the local folder, if any.
-        source: as of `Files`.
     """
-    files = Files("fineval", REPOSITORY, REVISION, versatune_eval_data, source)
-    return files.datasets(
-        {split: [_row(SUBJECTS[subtask], row) for row in _table(files, subtask, split)] for split in ("dev", "val")}
-    )
+    return {split: [_row(SUBJECTS[subtask], row) for row in _table(files, subtask, split)] for split in ("dev", "val")}
 
 
-def _table(files: Files, subject: str, split: str) -> list[dict[str, str]]:
+def _table(files: BenchmarkFiles, subject: str, split: str) -> list[dict[str, str]]:
     name = f"{subject}_{split}.csv"
     path = files.get(ARCHIVE, f"data/{split}/{name}")
     content = path.read_bytes() if files.local is not None else _from_archive(path, name)
@@ -102,8 +94,7 @@ def _from_archive(path: Path, name: str) -> bytes:
 
 
 def _row(subject: str, row: Mapping[str, str]) -> dict[str, Any]:
-    letters = LETTERS[:OPTIONS]
-    options = [row[letter].strip() for letter in letters]
-    query = f"{row['question'].strip()}\n{lettered(options)}\n答案："
+    options = [row[letter].strip() for letter in LETTERS]
     introduction = f"以下是中国关于{subject}考试的单项选择题，请选出其中的正确答案。\n\n"
-    return choice_row(query, letters, letters.index(row["answer"].strip()), options, introduction=introduction)
+    gold = LETTERS.index(row["answer"].strip())
+    return letter_row(row["question"].strip(), "答案：", gold, options, introduction=introduction)

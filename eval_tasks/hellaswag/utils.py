@@ -6,12 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from datasets import Dataset
-
+from versatune_plugin.evaluation.benchmark_files import BenchmarkFiles, Splits, loader
 from versatune_plugin.evaluation.choices import chat_score, choice_row, lettered
 from versatune_plugin.evaluation.choices import length_normalised_score as score
 from versatune_plugin.evaluation.examples import first_examples
-from versatune_plugin.evaluation.files import Files
 
 __all__ = ["chat_score", "examples", "load", "score"]
 
@@ -23,14 +21,14 @@ MARK = re.compile(r"\[[a-z]+\]", re.IGNORECASE)
 examples = first_examples("HellaSwag", "the training split, which a local folder may lack")
 
 
-def load(versatune_eval_data: str | None = None, source: dict[str, str] | None = None, **_: Any) -> dict[str, Dataset]:
+@loader("hellaswag", REPOSITORY, REVISION)
+def load(files: BenchmarkFiles) -> Splits:
     """The validation split, whose labels are public, and the first rows of the training split, for examples."""
-    files = Files("hellaswag", REPOSITORY, REVISION, versatune_eval_data, source)
     found = {
         "train": files.examples("train", "hellaswag_train.jsonl"),
         "validation": files.rows("validation", "hellaswag_val.jsonl"),
     }
-    return files.datasets({split: [_row(row) for row in rows] for split, rows in found.items()})
+    return {split: [_row(row) for row in rows] for split, rows in found.items()}
 
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,20 +7,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from datasets import Dataset
-
-from versatune_plugin.evaluation.completions import (
-    CONSTANTS,
-    chat_score,
-    completion_score,
-    cut,
-    fenced,
-    is_code,
-    unfenced,
-    unix,
-)
+from versatune_plugin.evaluation import completions
+from versatune_plugin.evaluation.benchmark_files import BenchmarkFiles, Splits, loader
+from versatune_plugin.evaluation.completions import CONSTANTS, chat_score, fenced, unix
 from versatune_plugin.evaluation.examples import no_examples
-from versatune_plugin.evaluation.files import Files
 from versatune_plugin.evaluation.sandbox.executor import require_protection
 
 __all__ = ["body", "chat_score", "examples", "load", "read_rows", "score"]
@@ -33,19 +23,18 @@ STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
 examples = no_examples("HumanEval", "a prompt is the head of a function, and all rows are scored")
 
 
-def load(versatune_eval_data: str | None = None, source: dict[str, str] | None = None, **_: Any) -> dict[str, Dataset]:
+@loader("humaneval", REPOSITORY, REVISION)
+def load(files: BenchmarkFiles) -> Splits:
     """All 164 rows, as split ``test``.
 
     Raises:
-        VersaTuneError: no consent to run code, or no protection from it, which is said here, before a model has
-            generated anything; or no rows.
+        VersaTuneError: as of `require_protection`, here, before a model has generated anything; or no rows.
     """
     require_protection()
-    files = Files("humaneval", REPOSITORY, REVISION, versatune_eval_data, source)
-    return files.datasets({"test": read_rows(files)})
+    return {"test": read_rows(files)}
 
 
-def read_rows(files: Files) -> list[dict[str, Any]]:
+def read_rows(files: BenchmarkFiles) -> list[dict[str, Any]]:
     """The rows, which nobody needs consent to look at.
 
     Each has ``query`` (the head of the function), ``chat_query`` (the same, asked for in words), ``head`` (the head
@@ -82,14 +71,14 @@ def body(head: str, completion: str) -> str:
         head: the prompt.
         completion: what the model wrote.
     """
-    before, block = unfenced(unix(completion))
-    found = _indented(head, cut(before, STOPS))
-    return found if block is None or is_code(before, head + found) else _indented(head, block)
+    before, block = completions.unfenced(unix(completion))
+    found = _indented(head, completions.cut(before, STOPS))
+    return found if block is None or completions.is_code(before, head + found) else _indented(head, block)
 
 
 def score(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
     """``vt_score`` 1.0 if the completed function passes its tests; ``vt_unparsed`` 1.0 if it is empty or no Python."""
-    return completion_score(doc, body(doc["head"], results[0]))
+    return completions.completion_score(doc, body(doc["head"], results[0]))
 
 
 def _indented(head: str, text: str) -> str:

@@ -9,11 +9,10 @@ import gzip
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
-from datasets import Dataset, load_dataset
+from datasets import load_dataset
 
-from versatune_plugin.evaluation.files import Files
+from versatune_plugin.evaluation.benchmark_files import BenchmarkFiles, Splits, loader
 from versatune_plugin.evaluation.task_files import SubTasks
 
 REPOSITORY = "open-compass/LawBench"
@@ -58,20 +57,16 @@ def labels() -> dict[str, list[str]]:
     return listed | {subtask: list(letters) for subtask, letters in LETTERS.items()}
 
 
-def load(
-    subtask: str, versatune_eval_data: str | None = None, source: dict[str, str] | None = None, **_: Any
-) -> dict[str, Dataset]:
+@loader("lawbench", REPOSITORY, REVISION)
+def load(files: BenchmarkFiles, subtask: str) -> Splits:
     """All rows that have a score: 500, and 496 of 3-4 and 3-5, where the score skips four sentences of life or death.
 
     Args:
         subtask: one of `TITLES`.
-        versatune_eval_data: the local folder, if any.
-        source: as of `Files`.
 
     Raises:
         VersaTuneError: the file cannot be had.
     """
-    files = Files("lawbench", REPOSITORY, REVISION, versatune_eval_data, source)
     kept = [row for row in _read(files, subtask) if _scored(subtask, row["answer"])]
     guesses = _guesses(subtask, [row["answer"] for row in kept])
     rows = [
@@ -85,10 +80,10 @@ def load(
         }
         for row in kept
     ]
-    return files.datasets({"test": rows})
+    return {"test": rows}
 
 
-def _read(files: Files, subtask: str) -> list[dict[str, str]]:
+def _read(files: BenchmarkFiles, subtask: str) -> list[dict[str, str]]:
     name = f"one_shot/{subtask}.json"
     if files.local is not None:
         if (files.local / name).is_file():

@@ -6,20 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from datasets import Dataset
-
-from versatune_plugin.evaluation.completions import (
-    CONSTANTS,
-    chat_score,
-    completion_score,
-    cut,
-    fenced,
-    is_code,
-    unfenced,
-    unix,
-)
+from versatune_plugin.evaluation import completions
+from versatune_plugin.evaluation.benchmark_files import BenchmarkFiles, Splits, loader
+from versatune_plugin.evaluation.completions import CONSTANTS, chat_score, fenced, unix
 from versatune_plugin.evaluation.examples import no_examples
-from versatune_plugin.evaluation.files import Files
 from versatune_plugin.evaluation.sandbox.executor import require_protection
 
 __all__ = ["chat_score", "examples", "load", "program", "read_rows", "score"]
@@ -34,19 +24,18 @@ STOPS = ('\n"""', "\nassert", "\nprint", "\nif __name__")
 examples = no_examples("MBPP", "a prompt is a docstring, and all rows are scored")
 
 
-def load(versatune_eval_data: str | None = None, source: dict[str, str] | None = None, **_: Any) -> dict[str, Dataset]:
+@loader("mbpp", REPOSITORY, REVISION)
+def load(files: BenchmarkFiles) -> Splits:
     """All 974 rows, as split ``test``.
 
     Raises:
-        VersaTuneError: no consent to run code, or no protection from it, which is said here, before a model has
-            generated anything; or no rows.
+        VersaTuneError: as HumanEval's.
     """
     require_protection()
-    files = Files("mbpp", REPOSITORY, REVISION, versatune_eval_data, source)
-    return files.datasets({"test": read_rows(files)})
+    return {"test": read_rows(files)}
 
 
-def read_rows(files: Files) -> list[dict[str, Any]]:
+def read_rows(files: BenchmarkFiles) -> list[dict[str, Any]]:
     """The rows, in the shape of HumanEval's; ``head`` is empty."""
     splits = (None,) if files.local is not None else SPLITS
     return [_row(row) for split in splits for row in files.rows(split or "", "mbpp.jsonl", "full")]
@@ -54,14 +43,14 @@ def read_rows(files: Files) -> list[dict[str, Any]]:
 
 def program(completion: str) -> str:
     """The program in a completion: its fenced block, or the code before it, up to the first of `STOPS`."""
-    before, block = unfenced(unix(completion))
-    found = cut(before, STOPS)
-    return found if block is None or is_code(before, found) else cut(block, STOPS)
+    before, block = completions.unfenced(unix(completion))
+    found = completions.cut(before, STOPS)
+    return found if block is None or completions.is_code(before, found) else completions.cut(block, STOPS)
 
 
 def score(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
     """``vt_score`` 1.0 if the program passes its tests; ``vt_unparsed`` 1.0 if it is empty or no Python."""
-    return completion_score(doc, program(results[0]))
+    return completions.completion_score(doc, program(results[0]))
 
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:

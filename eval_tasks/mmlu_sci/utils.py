@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from datasets import Dataset
-
-from versatune_plugin.evaluation.choices import LETTERS, chat_score, choice_row, lettered
+from versatune_plugin.evaluation.benchmark_files import BenchmarkFiles, Splits, loader
+from versatune_plugin.evaluation.choices import chat_score, letter_row
 from versatune_plugin.evaluation.choices import choice_score as score
 from versatune_plugin.evaluation.examples import first_examples
-from versatune_plugin.evaluation.files import Files
 from versatune_plugin.evaluation.task_files import CHOICE_METRICS, SubTasks
 
 __all__ = ["SUBJECTS", "SUB_TASKS", "chat_score", "examples", "load", "score"]
@@ -40,27 +38,22 @@ SUB_TASKS = SubTasks("mmlu_sci", {"subjects": SUBJECTS}, version=1.1, usual=CHOI
 examples = first_examples("MMLU", "the split dev, which a local folder may lack")
 
 
-def load(
-    subtask: str, versatune_eval_data: str | None = None, source: dict[str, str] | None = None, **_: Any
-) -> dict[str, Dataset]:
+@loader("mmlu", REPOSITORY, REVISION)
+def load(files: BenchmarkFiles, subtask: str) -> Splits:
     """The test split of one subject, and ``dev`` for examples.
 
     Args:
         subtask: one of `SUBJECTS`.
-        versatune_eval_data: the local folder, if any.
-        source: as of `Files`.
     """
-    files = Files("mmlu", REPOSITORY, REVISION, versatune_eval_data, source)
     found = {
         "dev": files.examples("dev", f"{subtask}_dev.jsonl", subtask),
         "test": files.rows("test", f"{subtask}_test.jsonl", subtask),
     }
     subject = subtask.replace("_", " ")
-    return files.datasets({split: [_row(subject, row) for row in rows] for split, rows in found.items()})
+    return {split: [_row(subject, row) for row in rows] for split, rows in found.items()}
 
 
 def _row(subject: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    options = row["choices"]
-    query = f"{row['question'].strip()}\n{lettered(options)}\nAnswer:"
     introduction = f"The following are multiple choice questions (with answers) about {subject}.\n\n"
-    return choice_row(query, LETTERS[: len(options)], int(row["answer"]), options, introduction=introduction)
+    question = row["question"].strip()
+    return letter_row(question, "Answer:", int(row["answer"]), row["choices"], introduction=introduction)

@@ -7,11 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset
-
 from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.evaluation.benchmark_files import LOG, BenchmarkFiles, Splits, loader
 from versatune_plugin.evaluation.examples import no_examples
-from versatune_plugin.evaluation.files import LOG, Files
 from versatune_plugin.evaluation.reading.options import candidate, label, option_letter
 from versatune_plugin.evaluation.reading.text import answer, normalise
 
@@ -31,19 +29,15 @@ LIST = "list for selection:\n"
 examples = no_examples("SciEval", "the one that fits a question stands in its prompt")
 
 
-def load(versatune_eval_data: str | None = None, source: dict[str, str] | None = None, **_: Any) -> dict[str, Dataset]:
+@loader("scieval", REPOSITORY, REVISION)
+def load(files: BenchmarkFiles) -> Splits:
     """The test questions with their answers, each behind the first example that fits it.
 
     A local folder may hold the validation questions in their place, which is logged.
 
-    Args:
-        versatune_eval_data: the local folder, if any.
-        source: as of `Files`.
-
     Raises:
         VersaTuneError: no example fits a question, or a file cannot be had.
     """
-    files = Files("scieval", REPOSITORY, REVISION, versatune_eval_data, source)
     scored = TEST
     if files.local is not None and not (files.local / TEST).is_file():
         LOG.warning("%s has no %s: the questions of %s are scored instead", files.local, TEST, VALIDATION)
@@ -56,7 +50,7 @@ def load(versatune_eval_data: str | None = None, source: dict[str, str] | None =
         if _shared(row) not in examples:
             raise VersaTuneError(f"no example of {EXAMPLES} fits the question {row['id']} of {scored}")
         rows.append(_row(row, examples[_shared(row)]))
-    return files.datasets({"test": rows})
+    return {"test": rows}
 
 
 def score(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:

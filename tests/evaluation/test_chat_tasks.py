@@ -19,9 +19,9 @@ from tests.evaluation.server import ANSWER, serving
 from tests.tiny import write_model
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.eval_tasks.agieval.utils import load as load_agieval
+from versatune_plugin.evaluation.benchmark_files import VARIABLE
 from versatune_plugin.evaluation.benchmarks import BENCHMARKS
 from versatune_plugin.evaluation.choices import chat_score, choice_row
-from versatune_plugin.evaluation.files import VARIABLE
 from versatune_plugin.evaluation.results import read_runs
 from versatune_plugin.evaluation.sandbox.executor import CONSENT
 from versatune_plugin.evaluation.unread import warnings

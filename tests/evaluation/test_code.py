@@ -14,7 +14,7 @@ import yaml
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.eval_tasks.humaneval import utils as humaneval
 from versatune_plugin.eval_tasks.mbpp import utils as mbpp
-from versatune_plugin.evaluation.files import Files
+from versatune_plugin.evaluation.benchmark_files import BenchmarkFiles
 from versatune_plugin.evaluation.sandbox.executor import CONSENT
 
 MODULES = {"humaneval": humaneval, "mbpp": mbpp}
@@ -38,7 +38,10 @@ def consent(monkeypatch: pytest.MonkeyPatch) -> None:
 def rows() -> dict[str, list[dict[str, Any]]]:
     if not os.environ.get("VERSATUNE_EVAL_DATA"):
         pytest.skip("VERSATUNE_EVAL_DATA does not name a folder with humaneval/ and mbpp/")
-    return {name: module.read_rows(Files(name, module.REPOSITORY, module.REVISION)) for name, module in MODULES.items()}
+    return {
+        name: module.read_rows(BenchmarkFiles(name, module.REPOSITORY, module.REVISION))
+        for name, module in MODULES.items()
+    }
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from lm_eval.tasks import TaskManager, get_task_dict
 from tests.evaluation.runs import ours
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.eval_tasks.fineval.utils import ARCHIVE, REPOSITORY, REVISION, SUB_TASKS, SUBJECTS, load
+from versatune_plugin.evaluation.benchmark_files import VARIABLE
 from versatune_plugin.evaluation.choices import choice_score
-from versatune_plugin.evaluation.files import VARIABLE
 
 TASKS = Path(__file__).parents[2] / "eval_tasks" / "fineval"
 real = pytest.mark.skipif(not os.environ.get(VARIABLE), reason=f"{VARIABLE} does not name a folder with fineval/data")

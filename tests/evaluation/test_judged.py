@@ -20,7 +20,7 @@ from versatune_plugin.eval_tasks.lawbench import chat as lawbench
 from versatune_plugin.eval_tasks.legalbench import chat as legalbench
 from versatune_plugin.eval_tasks.mbpp import utils as mbpp
 from versatune_plugin.eval_tasks.scieval import utils as scieval
-from versatune_plugin.evaluation.files import VARIABLE, Files
+from versatune_plugin.evaluation.benchmark_files import VARIABLE, BenchmarkFiles
 from versatune_plugin.evaluation.sandbox.executor import CONSENT
 
 VARIABLE_OF_CASES = "VERSATUNE_CASES"
@@ -50,8 +50,8 @@ def test_at_least_95_percent_as_the_human_reads_them_and_none_right_that_is_wron
     text = Path(os.environ[VARIABLE_OF_CASES]).read_text(encoding="utf-8")
     cases = [json.loads(line) for line in text.rstrip("\n").split("\n")]
     rows = [
-        *humaneval.read_rows(Files("humaneval", humaneval.REPOSITORY)),
-        *mbpp.read_rows(Files("mbpp", mbpp.REPOSITORY)),
+        *humaneval.read_rows(BenchmarkFiles("humaneval", humaneval.REPOSITORY)),
+        *mbpp.read_rows(BenchmarkFiles("mbpp", mbpp.REPOSITORY)),
     ]
     programs = {row["task_id"]: row for row in rows}
     judged = [(score(case, programs), case) for case in cases]

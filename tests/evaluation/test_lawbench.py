@@ -17,7 +17,7 @@ from lm_eval.tasks import TaskManager
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.eval_tasks.lawbench.rows import LETTERS, REPOSITORY, REVISION, TITLES, labels
 from versatune_plugin.eval_tasks.lawbench.utils import SUB_TASKS, answer_score, load
-from versatune_plugin.evaluation.files import VARIABLE
+from versatune_plugin.evaluation.benchmark_files import VARIABLE
 
 TASKS = Path(__file__).parents[2] / "eval_tasks" / "lawbench"
 real = pytest.mark.skipif(not os.environ.get(VARIABLE), reason=f"{VARIABLE} does not name a folder with lawbench")
