@@ -40,8 +40,8 @@ def test_a_download_that_cannot_be_had_names_the_remedy(monkeypatch: pytest.Monk
     for attempt in (lambda: files.get("a.csv", "home.csv"), lambda: files.rows("test", "home.csv")):
         with pytest.raises(VersaTuneError) as error:
             attempt()
-        for told in ("some/bench-that-is-not-here", f"{VARIABLE}=FOLDER", "FOLDER as bench/home.csv", "--metadata"):
-            assert told in str(error.value)
+        for message in ("some/bench-that-is-not-here", f"{VARIABLE}=FOLDER", "FOLDER as bench/home.csv", "--metadata"):
+            assert message in str(error.value)
 
 
 def test_without_a_split_of_examples_the_first_row_is_shown_and_not_scored(

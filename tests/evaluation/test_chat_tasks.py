@@ -183,11 +183,11 @@ def test_the_reference_scores_one_and_nothing_is_unparsed(tmp_path: Path) -> Non
 @real
 def test_a_server_of_chat_completions_is_asked_all_twelve(tmp_path: Path, limited: list[str]) -> None:
     with serving() as (address, asked):
-        told = lm_eval(
+        printed = lm_eval(
             *("--model", "local-chat-completions", "--apply_chat_template", "--tasks", "versatune-chat_*"),
             *("--model_args", f"model=tiny,base_url={address}/v1/chat/completions,num_concurrent=4", *limited),
         )
-    assert "Custom kwargs can be passed" not in told
+    assert "Custom kwargs can be passed" not in printed
     found: Evaluation = read(tmp_path / "results")
     assert found.results.keys() >= CHAT
     assert len(asked) == len(found.rows)
@@ -199,7 +199,7 @@ def test_a_server_of_chat_completions_is_asked_all_twelve(tmp_path: Path, limite
     assert found.unparsed("versatune-chat_humaneval") == 1
     (run,) = read_runs([tmp_path / "results"])
     assert run.name == "results-chat"
-    assert not any("without a template" in told for told in warnings(run))
+    assert not any("without a template" in message for message in warnings(run))
 
 
 @real

@@ -17,9 +17,9 @@ from versatune_plugin.evaluation.scores import (
     Gain,
     Run,
     Score,
+    describe_differences,
     mean_gain,
     references,
-    told,
 )
 from versatune_plugin.evaluation.settings import (
     Difference,
@@ -138,7 +138,7 @@ def _differs(run: Run, unlike: Mapping[str, Run], figure: str) -> str:
     """What a table says of a figure's settings; `unlike` is of `references`."""
     if figure in unlike:
         reference = unlike[figure]
-        return "; ".join(told({figure: run.unlike(reference)[figure]}, reference.name))
+        return "; ".join(describe_differences({figure: run.unlike(reference)[figure]}, reference.name))
     members = DOMAINS.get(figure.removeprefix("domain:"), BENCHMARKS if figure == "average" else ())
     return ", ".join(name for name in members if name in unlike)
 
@@ -257,11 +257,11 @@ def _refuse_different(path: Path, measured: Sequence[Measured]) -> None:
 
 def _refuse_several(path: Path, models: Mapping[str, Sequence[Path]]) -> NoReturn:
     """Args: the directory, and the files by model."""
-    told = f"{path} holds results of several models ({', '.join(models)}); give one directory for each"
+    message = f"{path} holds results of several models ({', '.join(models)}); give one directory for each"
     homes = [Path(os.path.commonpath([file.parent for file in files])) for files in models.values()]
     if len({path, *homes}) > len(homes):
-        told += f": `axolotl versatune scores {' '.join(map(str, homes))}`"
-    raise VersaTuneError(told)
+        message += f": `axolotl versatune scores {' '.join(map(str, homes))}`"
+    raise VersaTuneError(message)
 
 
 def _rows(counts: Mapping[str, Mapping[str, int]], tasks: Sequence[str]) -> int | None:
@@ -334,8 +334,8 @@ def _read_figures(path: Path, rows: Sequence[Mapping[str, str]]) -> list[Run]:
             run.benchmarks[row["figure"]] = Score(value, stderr, unparsed, row["partial"] == "1")
             if digest := row.get("settings"):
                 run.settings[row["figure"]] = Settings(PREFIXES[""] + row["figure"], digest)
-            if told := row.get("rows"):
-                where, _, rows_digest = told.rpartition(" ")
+            if source := row.get("rows"):
+                where, _, rows_digest = source.rpartition(" ")
                 run.sources[row["figure"]] = Source(where, rows_digest)
     return list(runs.values())
 

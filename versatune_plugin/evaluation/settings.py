@@ -135,12 +135,12 @@ def read_source(payload: Mapping[str, Any], leaves: Sequence[str]) -> Source | N
         leaves: as of `read_settings`.
     """
     found = [_kwargs(payload.get("configs", {}).get(leaf, {})).get("source") for leaf in leaves]
-    told = [source for source in found if source]
-    if not told or len(told) < len(found):
+    known = [source for source in found if source]
+    if not known or len(known) < len(found):
         return None
-    places = [source.get("folder") or f"{source['repository']}@{source['revision']}" for source in told]
+    places = [source.get("folder") or f"{source['repository']}@{source['revision']}" for source in known]
     first, *more = sorted(set(places))
-    digests = [source["rows"] for source in told]
+    digests = [source["rows"] for source in known]
     whole = digests[0] if len(digests) == 1 else hashlib.sha256(_json(sorted(digests)).encode()).hexdigest()[:16]
     return Source(f"{first} and {len(more)} more" if more else first, whole)
 
