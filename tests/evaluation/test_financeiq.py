@@ -72,8 +72,8 @@ def test_the_hub_has_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     from_hub = load("tax_advisor")
     how = {"repo_type": "dataset", "revision": REVISION}
     assert asked == [(REPOSITORY, f"data/{split}/税务师.csv", how) for split in ("dev", "test")]
-    from_home = load("tax_advisor", str(tmp_path))
-    assert all(list(from_hub[split]) == list(from_home[split]) for split in ("dev", "test"))
+    from_folder = load("tax_advisor", str(tmp_path))
+    assert all(list(from_hub[split]) == list(from_folder[split]) for split in ("dev", "test"))
 
 
 def test_the_files_of_the_tasks_are_current() -> None:

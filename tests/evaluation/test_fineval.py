@@ -87,9 +87,9 @@ def test_the_hub_has_one_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     from_hub = load("accounting")
     assert asked == [(REPOSITORY, ARCHIVE, {"repo_type": "dataset", "revision": REVISION})] * 2
     write(tmp_path)
-    from_home = load("accounting", str(tmp_path))
+    from_folder = load("accounting", str(tmp_path))
     assert {split: list(rows) for split, rows in from_hub.items()} == {
-        split: list(rows) for split, rows in from_home.items()
+        split: list(rows) for split, rows in from_folder.items()
     }
 
 
