@@ -10,6 +10,7 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 STARTUP_FILE = "versatune.pth"
+TASKS = "versatune_plugin.eval_tasks"
 
 
 def waiting_class() -> str:
@@ -62,7 +63,11 @@ class BuildWithStartupLine(build_py):
 
 
 setup(
-    # `find:` in setup.cfg cannot add a package that setup.cfg's `package_dir` maps onto a folder elsewhere.
-    packages=[*find_packages(include=["versatune_plugin", "versatune_plugin.*"]), "versatune_plugin.eval_tasks"],
+    # `find:` in setup.cfg cannot add packages that setup.cfg's `package_dir` maps onto a folder elsewhere.
+    packages=[
+        *find_packages(include=["versatune_plugin", "versatune_plugin.*"], exclude=[f"{TASKS}*"]),
+        TASKS,
+        *(f"{TASKS}.{name}" for name in find_packages("eval_tasks")),
+    ],
     cmdclass={"build_py": BuildWithStartupLine},
 )

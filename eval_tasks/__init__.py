@@ -1,1 +1,1 @@
-"""Tasks for lm-eval; installed as ``versatune_plugin.eval_tasks``."""
+"""The benchmarks, as tasks of lm-eval: a folder each, with its YAML and its code; in the package by a link."""

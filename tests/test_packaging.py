@@ -75,7 +75,7 @@ class Environment:
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the repository, with one task of two files."""
     copy = tmp_path_factory.mktemp("sources") / "versatune"
-    shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
+    shutil.copytree(ROOT, copy, symlinks=True, ignore=LEFT_OUT)
     task = copy / "eval_tasks" / "packaged" / "deeper"
     task.mkdir(parents=True)
     (task / "packaged.yaml").write_text("task: versatune_packaged\n")
@@ -147,12 +147,14 @@ loaded = "versatune_plugin" in sys.modules
 import json
 from importlib.metadata import entry_points
 from importlib.resources import files
+from importlib.util import find_spec
 import versatune_plugin
 from versatune_plugin.host import startup
 (command,) = entry_points(group="axolotl.cli_commands", name="versatune")
 print(json.dumps({
     "waits for": [finder.modules for finder in waiting], "loaded": loaded, "package": versatune_plugin.__file__,
     "directory": startup.eval_tasks_directory(), "command": command.value, "version": command.dist.version,
+    "benchmark": find_spec("versatune_plugin.eval_tasks.lawbench.scoring").origin,
     "resource": files("versatune_plugin.eval_tasks").joinpath("packaged/deeper/packaged.yaml").read_text(),
 }))
 """
@@ -161,12 +163,13 @@ print(json.dumps({
 def test_an_installed_environment(installed: Environment, sources: Path) -> None:
     seen: dict[str, Any] = json.loads(installed.start(LOOK))
     editable = seen["package"].startswith(str(sources))
-    home = sources if editable else installed.site_packages / "versatune_plugin"
+    home = (sources if editable else installed.site_packages) / "versatune_plugin"
     assert editable is any(installed.site_packages.glob("__editable__*"))
     assert seen == {
         "waits for": [list(PATCHES)],
         "loaded": False,
-        "package": str((sources if editable else installed.site_packages) / "versatune_plugin" / "__init__.py"),
+        "package": str(home / "__init__.py"),
+        "benchmark": str(home / "eval_tasks" / "lawbench" / "scoring.py"),
         "directory": str(home / "eval_tasks"),
         "command": "versatune_plugin.cli:versatune",
         "version": versatune_plugin.__version__,

@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Its runs are runs with the plugin, as a user would start them.
     "reference": {"artifacts", "host", "data", "training", "plugin"},
     "evaluation": set(),
+    "eval_tasks": {"evaluation"},
     "console": {"artifacts", "mixtures", "host", "data", "training", "evaluation"},
     "quickstart": {"artifacts", "knowledge", "reference", "console"},
     "cli": {"artifacts", "knowledge", "reference", "training", "evaluation", "console", "quickstart"},
@@ -52,7 +53,11 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
                 yield node.lineno, first if there else "__init__"
 
 
-FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
+# Behind a link, which `rglob` does not follow.
+TASKS = PACKAGE / "eval_tasks"
+FILES = [
+    path for folder in (PACKAGE, TASKS) for path in sorted(folder.rglob("*.py")) if path != PACKAGE / "__init__.py"
+]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

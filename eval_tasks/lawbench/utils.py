@@ -1,8 +1,10 @@
-"""Points to the code in the package; lm-eval runs this file once for each reference."""
+"""LawBench: sub-tasks of Chinese law (Fei et al., 2023), one example each, answered in free text."""
 
+from versatune_plugin.eval_tasks.lawbench.chat import chat_score
+from versatune_plugin.eval_tasks.lawbench.rows import SUB_TASKS, load
+from versatune_plugin.eval_tasks.lawbench.scoring import answer_score
 from versatune_plugin.evaluation.examples import no_examples
-from versatune_plugin.evaluation.lawbench import answer_score, chat_score, correction_f, load
+
+__all__ = ["SUB_TASKS", "answer_score", "chat_score", "examples", "load"]
 
 examples = no_examples("LawBench", "one stands in every instruction")
-
-__all__ = ["answer_score", "chat_score", "correction_f", "examples", "load"]

@@ -1,19 +1,18 @@
-"""Points to the code in the package; lm-eval runs this file once for each reference."""
+"""LegalBench: 161 sub-tasks of legal reasoning that a program can score (Guha et al., 2023)."""
 
-from versatune_plugin.evaluation.examples import no_examples
-from versatune_plugin.evaluation.legalbench import (
+from versatune_plugin.eval_tasks.legalbench.chat import chat_score
+from versatune_plugin.eval_tasks.legalbench.rows import SUB_TASKS, load
+from versatune_plugin.eval_tasks.legalbench.scoring import (
     answer_score,
     balanced_accuracy,
     balanced_accuracy_stderr,
-    chat_score,
     f1,
     f1_stderr,
-    load,
 )
-
-examples = no_examples("LegalBench", "one stands in every prompt")
+from versatune_plugin.evaluation.examples import no_examples
 
 __all__ = [
+    "SUB_TASKS",
     "answer_score",
     "balanced_accuracy",
     "balanced_accuracy_stderr",
@@ -23,3 +22,5 @@ __all__ = [
     "f1_stderr",
     "load",
 ]
+
+examples = no_examples("LegalBench", "one stands in every prompt")

@@ -7,8 +7,8 @@ import os
 import pytest
 
 from tests.evaluation.runs import ours
-from versatune_plugin.evaluation.agieval import FREE, free_score, load
-from versatune_plugin.evaluation.files import VARIABLE
+from versatune_plugin.eval_tasks.agieval.utils import FREE, free_score, load
+from versatune_plugin.evaluation.benchmark_files import VARIABLE
 
 RIGHT, WRONG, UNPARSED = (
     {"vt_score": score, "vt_unparsed": unparsed} for score, unparsed in ((1.0, 0.0), (0.0, 0.0), (0.0, 1.0))

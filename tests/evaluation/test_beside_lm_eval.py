@@ -19,9 +19,9 @@ from lm_eval.utils import load_yaml_config
 
 from tests.evaluation import smollm
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.evaluation.agieval import CHOICE as EXAMS
-from versatune_plugin.evaluation.files import VARIABLE
-from versatune_plugin.evaluation.mmlu_sci import SUBJECTS
+from versatune_plugin.eval_tasks.agieval.utils import CHOICE as EXAMS
+from versatune_plugin.eval_tasks.mmlu_sci.utils import SUBJECTS
+from versatune_plugin.evaluation.benchmark_files import VARIABLE
 from versatune_plugin.host.startup import eval_tasks_directory
 
 THEIRS = Path(lm_eval.tasks.__file__).parent

@@ -18,10 +18,10 @@ from tests.evaluation.runs import ROOT, Evaluation, evaluate, read
 from tests.evaluation.server import ANSWER, serving
 from tests.tiny import write_model
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.evaluation.agieval import load as load_agieval
+from versatune_plugin.eval_tasks.agieval.utils import load as load_agieval
+from versatune_plugin.evaluation.benchmark_files import VARIABLE
 from versatune_plugin.evaluation.benchmarks import BENCHMARKS
 from versatune_plugin.evaluation.choices import chat_score, choice_row
-from versatune_plugin.evaluation.files import VARIABLE
 from versatune_plugin.evaluation.results import read_runs
 from versatune_plugin.evaluation.sandbox.executor import CONSENT
 from versatune_plugin.evaluation.unread import warnings
@@ -183,11 +183,11 @@ def test_the_reference_scores_one_and_nothing_is_unparsed(tmp_path: Path) -> Non
 @real
 def test_a_server_of_chat_completions_is_asked_all_twelve(tmp_path: Path, limited: list[str]) -> None:
     with serving() as (address, asked):
-        told = lm_eval(
+        printed = lm_eval(
             *("--model", "local-chat-completions", "--apply_chat_template", "--tasks", "versatune-chat_*"),
             *("--model_args", f"model=tiny,base_url={address}/v1/chat/completions,num_concurrent=4", *limited),
         )
-    assert "Custom kwargs can be passed" not in told
+    assert "Custom kwargs can be passed" not in printed
     found: Evaluation = read(tmp_path / "results")
     assert found.results.keys() >= CHAT
     assert len(asked) == len(found.rows)
@@ -199,7 +199,7 @@ def test_a_server_of_chat_completions_is_asked_all_twelve(tmp_path: Path, limite
     assert found.unparsed("versatune-chat_humaneval") == 1
     (run,) = read_runs([tmp_path / "results"])
     assert run.name == "results-chat"
-    assert not any("without a template" in told for told in warnings(run))
+    assert not any("without a template" in message for message in warnings(run))
 
 
 @real

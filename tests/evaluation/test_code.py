@@ -12,20 +12,12 @@ import pytest
 import yaml
 
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.evaluation import code
-from versatune_plugin.evaluation.code import (
-    HUMANEVAL,
-    MBPP,
-    humaneval_body,
-    humaneval_rows,
-    mbpp_program,
-    mbpp_rows,
-    score_humaneval,
-    score_mbpp,
-)
-from versatune_plugin.evaluation.files import Files
+from versatune_plugin.eval_tasks.humaneval import utils as humaneval
+from versatune_plugin.eval_tasks.mbpp import utils as mbpp
+from versatune_plugin.evaluation.benchmark_files import BenchmarkFiles
 from versatune_plugin.evaluation.sandbox.executor import CONSENT
 
+MODULES = {"humaneval": humaneval, "mbpp": mbpp}
 TASKS = Path(__file__).resolve().parents[2] / "eval_tasks"
 PASSED, FAILED, UNPARSED = (
     {"vt_score": score, "vt_unparsed": unparsed, "pass@1": score}
@@ -46,7 +38,10 @@ def consent(monkeypatch: pytest.MonkeyPatch) -> None:
 def rows() -> dict[str, list[dict[str, Any]]]:
     if not os.environ.get("VERSATUNE_EVAL_DATA"):
         pytest.skip("VERSATUNE_EVAL_DATA does not name a folder with humaneval/ and mbpp/")
-    return {"humaneval": humaneval_rows(Files("humaneval", *HUMANEVAL)), "mbpp": mbpp_rows(Files("mbpp", *MBPP))}
+    return {
+        name: module.read_rows(BenchmarkFiles(name, module.REPOSITORY, module.REVISION))
+        for name, module in MODULES.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -75,7 +70,7 @@ def rows() -> dict[str, list[dict[str, Any]]]:
 )
 def test_what_completes_a_function(completion: str, body: str | None) -> None:
     block = "def helper():\n    pass\n\ndef double(x):\n    return x + x\n"
-    assert humaneval_body(HEAD, completion) == (block if body is None else body)
+    assert humaneval.body(HEAD, completion) == (block if body is None else body)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +95,7 @@ def test_what_completes_a_function(completion: str, body: str | None) -> None:
     ],
 )
 def test_what_is_a_program(completion: str, program: str) -> None:
-    assert mbpp_program(completion) == program
+    assert mbpp.program(completion) == program
 
 
 @pytest.mark.parametrize(
@@ -121,7 +116,7 @@ def test_what_is_a_program(completion: str, program: str) -> None:
     ],
 )
 def test_scores_of_a_function(consent: None, completion: str, expected: dict[str, float]) -> None:
-    assert score_humaneval(COMPLETE, [completion]) == expected
+    assert humaneval.score(COMPLETE, [completion]) == expected
 
 
 @pytest.mark.parametrize(
@@ -139,19 +134,19 @@ def test_scores_of_a_function(consent: None, completion: str, expected: dict[str
     ],
 )
 def test_scores_of_a_program(consent: None, completion: str, expected: dict[str, float]) -> None:
-    assert score_mbpp(WRITE, [completion]) == expected
+    assert mbpp.score(WRITE, [completion]) == expected
 
 
 def test_no_consent_no_rows_for_an_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(CONSENT, raising=False)
-    for load in (code.load_humaneval, code.load_mbpp):
+    for load in (humaneval.load, mbpp.load):
         with pytest.raises(VersaTuneError, match=CONSENT):
             load()
     with pytest.raises(VersaTuneError, match=CONSENT):
-        score_humaneval(COMPLETE, ["    return 2 * x\n"])
+        humaneval.score(COMPLETE, ["    return 2 * x\n"])
 
 
-@pytest.mark.parametrize(("name", "stops"), [("humaneval", code.HUMANEVAL_STOPS), ("mbpp", code.MBPP_STOPS)])
+@pytest.mark.parametrize(("name", "stops"), [("humaneval", humaneval.STOPS), ("mbpp", mbpp.STOPS)])
 def test_the_task_stops_where_the_score_cuts_and_asks_for_consent(name: str, stops: tuple[str, ...]) -> None:
     class Loader(yaml.SafeLoader):
         pass
@@ -166,8 +161,8 @@ def test_the_task_stops_where_the_score_cuts_and_asks_for_consent(name: str, sto
 def test_counts_and_prompts(consent: None, rows: dict[str, list[dict[str, Any]]]) -> None:
     # Table 3 of the paper has the same counts.
     assert {name: len(found) for name, found in rows.items()} == {"humaneval": 164, "mbpp": 974}
-    assert code.load_humaneval()["test"].num_rows == 164
-    assert code.load_mbpp()["test"].num_rows == 974
+    assert humaneval.load()["test"].num_rows == 164
+    assert mbpp.load()["test"].num_rows == 974
     assert [row["task_id"] for row in rows["mbpp"]] == [str(number) for number in range(1, 975)]
     assert rows["humaneval"][23] == {
         "task_id": "HumanEval/23",
@@ -200,14 +195,14 @@ def test_counts_and_prompts(consent: None, rows: dict[str, list[dict[str, Any]]]
 
 def test_references_are_not_cut(rows: dict[str, list[dict[str, Any]]]) -> None:
     for row in rows["humaneval"]:
-        assert humaneval_body(row["head"], row["reference"]) == row["reference"]
+        assert humaneval.body(row["head"], row["reference"]) == row["reference"]
         ast.parse(row["head"] + row["reference"])
     for row in rows["mbpp"]:
-        assert mbpp_program(row["reference"]) == row["reference"]
+        assert mbpp.program(row["reference"]) == row["reference"]
         assert row["guesses"], row["task_id"]
 
 
-@pytest.mark.parametrize(("name", "score"), [("humaneval", score_humaneval), ("mbpp", score_mbpp)])
+@pytest.mark.parametrize(("name", "score"), [("humaneval", humaneval.score), ("mbpp", mbpp.score)])
 @pytest.mark.parametrize("all_rows", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["some", "all"])
 def test_references_pass(
     consent: None, rows: dict[str, list[dict[str, Any]]], name: str, score: Score, all_rows: bool
@@ -220,7 +215,7 @@ def test_references_pass(
     assert {task: scores for task, scores in found.items() if scores != PASSED} == {}
 
 
-@pytest.mark.parametrize(("name", "score"), [("humaneval", score_humaneval), ("mbpp", score_mbpp)])
+@pytest.mark.parametrize(("name", "score"), [("humaneval", humaneval.score), ("mbpp", mbpp.score)])
 def test_wrong_answers_fail(consent: None, rows: dict[str, list[dict[str, Any]]], name: str, score: Score) -> None:
     chosen = rows[name][5 :: len(rows[name]) // 12]
     assert [score(row, [""]) for row in chosen] == [UNPARSED] * len(chosen)

@@ -392,7 +392,7 @@ def test_what_cannot_be_prevented_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    ("measures", "told"),
+    ("measures", "messages"),
     [
         ({"landlock", "seccomp"}, []),
         ({"namespaces", "mounts", "user", "seccomp"}, ["reading your files"]),
@@ -403,7 +403,7 @@ def test_what_cannot_be_prevented_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_what_the_system_does_not_prevent_is_said_once(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, measures: set[str], told: list[str]
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, measures: set[str], messages: list[str]
 ) -> None:
     monkeypatch.setattr(executor, "_execute", lambda *_: Outcome("passed", "", frozenset(measures)))
     monkeypatch.setenv(UNPROTECTED, "files,processes")
@@ -412,5 +412,5 @@ def test_what_the_system_does_not_prevent_is_said_once(
         for _ in range(3):
             execute("", "")
     executor._trial.cache_clear()
-    assert len(caplog.messages) == bool(told)
-    assert all(text in caplog.text for text in told)
+    assert len(caplog.messages) == bool(messages)
+    assert all(text in caplog.text for text in messages)

@@ -12,9 +12,9 @@ import pytest
 from lm_eval.tasks import TaskManager, get_task_dict
 
 from tests.evaluation.runs import ours
+from versatune_plugin.eval_tasks.financeiq.utils import REPOSITORY, REVISION, SUB_TASKS, SUBJECTS, load
+from versatune_plugin.evaluation.benchmark_files import VARIABLE
 from versatune_plugin.evaluation.choices import choice_score
-from versatune_plugin.evaluation.files import VARIABLE
-from versatune_plugin.evaluation.financeiq import REPOSITORY, REVISION, SUB_TASKS, SUBJECTS, load
 
 TASKS = Path(__file__).parents[2] / "eval_tasks" / "financeiq"
 real = pytest.mark.skipif(not os.environ.get(VARIABLE), reason=f"{VARIABLE} does not name a folder with financeiq/data")
@@ -72,8 +72,8 @@ def test_the_hub_has_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     from_hub = load("tax_advisor")
     how = {"repo_type": "dataset", "revision": REVISION}
     assert asked == [(REPOSITORY, f"data/{split}/税务师.csv", how) for split in ("dev", "test")]
-    from_home = load("tax_advisor", str(tmp_path))
-    assert all(list(from_hub[split]) == list(from_home[split]) for split in ("dev", "test"))
+    from_folder = load("tax_advisor", str(tmp_path))
+    assert all(list(from_hub[split]) == list(from_folder[split]) for split in ("dev", "test"))
 
 
 def test_the_files_of_the_tasks_are_current() -> None:

@@ -14,9 +14,9 @@ from lm_eval.tasks import TaskManager, get_task_dict
 
 from tests.evaluation.runs import ours
 from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.eval_tasks.fineval.utils import ARCHIVE, REPOSITORY, REVISION, SUB_TASKS, SUBJECTS, load
+from versatune_plugin.evaluation.benchmark_files import VARIABLE
 from versatune_plugin.evaluation.choices import choice_score
-from versatune_plugin.evaluation.files import VARIABLE
-from versatune_plugin.evaluation.fineval import ARCHIVE, REPOSITORY, REVISION, SUB_TASKS, SUBJECTS, load
 
 TASKS = Path(__file__).parents[2] / "eval_tasks" / "fineval"
 real = pytest.mark.skipif(not os.environ.get(VARIABLE), reason=f"{VARIABLE} does not name a folder with fineval/data")
@@ -87,9 +87,9 @@ def test_the_hub_has_one_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     from_hub = load("accounting")
     assert asked == [(REPOSITORY, ARCHIVE, {"repo_type": "dataset", "revision": REVISION})] * 2
     write(tmp_path)
-    from_home = load("accounting", str(tmp_path))
+    from_folder = load("accounting", str(tmp_path))
     assert {split: list(rows) for split, rows in from_hub.items()} == {
-        split: list(rows) for split, rows in from_home.items()
+        split: list(rows) for split, rows in from_folder.items()
     }
 
 

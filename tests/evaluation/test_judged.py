@@ -14,20 +14,23 @@ from typing import Any
 
 import pytest
 
-from versatune_plugin.evaluation import agieval, code, scieval
-from versatune_plugin.evaluation.files import VARIABLE, Files
-from versatune_plugin.evaluation.lawbench import chat as lawbench
-from versatune_plugin.evaluation.legalbench import chat as legalbench
+from versatune_plugin.eval_tasks.agieval import utils as agieval
+from versatune_plugin.eval_tasks.humaneval import utils as humaneval
+from versatune_plugin.eval_tasks.lawbench import chat as lawbench
+from versatune_plugin.eval_tasks.legalbench import chat as legalbench
+from versatune_plugin.eval_tasks.mbpp import utils as mbpp
+from versatune_plugin.eval_tasks.scieval import utils as scieval
+from versatune_plugin.evaluation.benchmark_files import VARIABLE, BenchmarkFiles
 from versatune_plugin.evaluation.sandbox.executor import CONSENT
 
 VARIABLE_OF_CASES = "VERSATUNE_CASES"
 SCORES = {
     "scieval": scieval.chat_score,
-    "agieval": agieval.chat_score,
+    "agieval": agieval.chat_free_score,
     "legalbench": legalbench.chat_score,
     "lawbench": lawbench.chat_score,
-    "humaneval": code.chat_score,
-    "mbpp": code.chat_score,
+    "humaneval": humaneval.chat_score,
+    "mbpp": mbpp.chat_score,
 }
 
 
@@ -47,8 +50,8 @@ def test_at_least_95_percent_as_the_human_reads_them_and_none_right_that_is_wron
     text = Path(os.environ[VARIABLE_OF_CASES]).read_text(encoding="utf-8")
     cases = [json.loads(line) for line in text.rstrip("\n").split("\n")]
     rows = [
-        *code.humaneval_rows(Files("humaneval", *code.HUMANEVAL)),
-        *code.mbpp_rows(Files("mbpp", *code.MBPP)),
+        *humaneval.read_rows(BenchmarkFiles("humaneval", humaneval.REPOSITORY)),
+        *mbpp.read_rows(BenchmarkFiles("mbpp", mbpp.REPOSITORY)),
     ]
     programs = {row["task_id"]: row for row in rows}
     judged = [(score(case, programs), case) for case in cases]

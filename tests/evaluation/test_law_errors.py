@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from tests.evaluation.runs import evaluate
 from versatune_plugin.cli import versatune
-from versatune_plugin.evaluation.legalbench.rows import KNOWN, ZERO_SHOT
+from versatune_plugin.eval_tasks.legalbench.rows import KNOWN, ZERO_SHOT
 
 
 @pytest.fixture

@@ -15,15 +15,13 @@ import yaml
 from lm_eval.tasks import TaskManager
 
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.evaluation.files import VARIABLE
-from versatune_plugin.evaluation.lawbench import SUB_TASKS, TITLES, answer_score, correction_f, load
-from versatune_plugin.evaluation.lawbench.corrections import correction_counts, edits
-from versatune_plugin.evaluation.lawbench.rows import LETTERS, REPOSITORY, REVISION, labels
+from versatune_plugin.eval_tasks.lawbench.rows import LETTERS, REPOSITORY, REVISION, TITLES, labels
+from versatune_plugin.eval_tasks.lawbench.utils import SUB_TASKS, answer_score, load
+from versatune_plugin.evaluation.benchmark_files import VARIABLE
 
 TASKS = Path(__file__).parents[2] / "eval_tasks" / "lawbench"
 real = pytest.mark.skipif(not os.environ.get(VARIABLE), reason=f"{VARIABLE} does not name a folder with lawbench")
 
-MEAN = [name for name in TITLES if name != "2-1"]
 # Sentences of death or for life have no score.
 SKIPPED = {"3-4": 4, "3-5": 4}
 # Right answers of 3-3 that the official rule does not give a 1: rows, and the mean of a perfect model.
@@ -99,6 +97,8 @@ def score(subtask: str, right: str, answer: str) -> tuple[float, float]:
         ("3-2", "合同 成立", "合同 生效", (0.5, 0)),
         ("3-8", "合同成立", "天气", (0, 0)),
         ("2-7", "合同成立", " \n", (0, 1)),
+        # A line of nothing but space is one empty word, as officially.
+        ("2-7", "合同。\n \n成立", "合同。\n成立", (8 / 9, 0)),
     ],
 )
 def test_rules(subtask: str, right: str, answer: str, expected: tuple[float, float]) -> None:
@@ -126,42 +126,6 @@ def test_prison_terms(answer: str, expected: float) -> None:
 def test_no_prison_term() -> None:
     assert score("3-5", "刑期:11个月", "无期徒刑") == (0.0, 1.0)
     assert score("3-5", "刑期:11个月", "9" * 5000 + "个月") == (0.0, 1.0)
-
-
-def test_edits() -> None:
-    # A replaced character, an inserted one, a removed one, two that changed places.
-    assert set(edits("指控实施。", "指控事实。")) == {(2, 4, "事实")}
-    assert set(edits("我是人", "我是好人")) == {(2, 2, "好")}
-    assert set(edits("我是好人", "我是人")) == {(2, 3, "-NONE-")}
-    assert set(edits("乙甲丙", "甲乙丙")) == {(0, 2, "甲乙")}
-    assert not edits("同", "同")
-    assert not edits("错", "没有错误")
-    # Which of two equal characters was added cannot be told: both readings count.
-    assert edits("啊吧", "啊啊吧") == {(0, 0, "啊"): 1}
-
-
-def test_corrections() -> None:
-    wrong, right = "仗户内的存款", "账户内的存款"
-    assert correction_counts(wrong, right, right) == (1, 0, 0)
-    assert correction_counts(wrong, right, wrong) == (0, 0, 1)
-    assert correction_counts(wrong, right, "\n" + right) == (1, 0, 0)
-    assert correction_counts(wrong, right, "帐户内的存款")[0] == 0
-    found, _, missed = correction_counts(wrong, right, "")
-    assert (found, missed) == (0, 1)
-    # No more than five characters behind the right sentence are looked at.
-    assert correction_counts(wrong, right, right + "一二三四五六") == correction_counts(
-        wrong, right, right + "一二三四五"
-    )
-    # Traditional characters are as good.
-    assert correction_counts(wrong, right, "賬戶內的存款") == (1, 0, 0)
-    assert correction_f([(1, 0, 0), (1, 0, 0)]) == 1.0
-    assert correction_f([(0, 0, 1)]) == correction_f([(0, 3, 0)]) == 0.0
-    assert correction_f([(1, 1, 0), (1, 0, 2)]) == 0.625
-
-
-def test_an_answer_with_too_many_alignments_counts_as_unrelated() -> None:
-    wrong, right = "甲乙" * 8, "甲乙" * 8 + "丙"
-    assert correction_counts(wrong, right, "乙甲乙甲" * 4 + "乙甲乙", most=1)[0] == 0
 
 
 def write(folder: Path, subtask: str, rows: list[dict[str, str]], zipped: bool) -> None:
@@ -199,7 +163,7 @@ def test_rows_from_github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         return [{"instruction": "选", "question": "问", "answer": "婚姻家庭"}]
 
     monkeypatch.delenv(VARIABLE, raising=False)
-    monkeypatch.setattr("versatune_plugin.evaluation.lawbench.rows.load_dataset", download)
+    monkeypatch.setattr("versatune_plugin.eval_tasks.lawbench.rows.load_dataset", download)
     assert load("2-4")["test"]["query"] == ["选\n问"]
     address = f"https://raw.githubusercontent.com/{REPOSITORY}/{REVISION}/data/one_shot/2-4.json"
     assert asked == [("json", {"test": address}, "test")]
@@ -210,7 +174,7 @@ def test_a_download_that_cannot_be_had_names_the_remedy(tmp_path: Path, monkeypa
         raise ConnectionError("no network")
 
     monkeypatch.delenv(VARIABLE, raising=False)
-    monkeypatch.setattr("versatune_plugin.evaluation.lawbench.rows.load_dataset", fail)
+    monkeypatch.setattr("versatune_plugin.eval_tasks.lawbench.rows.load_dataset", fail)
     with pytest.raises(
         VersaTuneError, match=rf"no network.*lawbench/one_shot/2-4\.json.*{VARIABLE}=FOLDER.*--metadata"
     ):
@@ -221,10 +185,9 @@ def test_the_files_of_the_tasks_are_current() -> None:
     for name, text in SUB_TASKS.files().items():
         assert (TASKS / name).read_text(encoding="utf-8") == text, name
     assert {path.name for path in (TASKS / "leaves").glob("vt_*")} == {
-        f"vt_lawbench_{name.replace('-', '_')}.yaml" for name in MEAN
+        f"vt_lawbench_{name.replace('-', '_')}.yaml" for name in TITLES
     }
     group = yaml.safe_load((TASKS / "versatune_lawbench.yaml").read_text())
-    assert "vt_lawbench_2_1" not in group["task"]
     assert not any(metric["weight_by_size"] for metric in group["aggregate_metric_list"])
     found = TaskManager(include_path=str(TASKS), include_defaults=False)
     names = {name for name in found.all_tasks if "_lawbench" in name and "chat" not in name}
@@ -234,12 +197,12 @@ def test_the_files_of_the_tasks_are_current() -> None:
 @real
 def test_all_sub_tasks_have_500_rows() -> None:
     counts = {name: len(load(name)["test"]) for name in TITLES}
-    print(f"LawBench: {sum(counts.values())} rows, 10000 in the paper, less 8 that have no score")
+    print(f"LawBench: {sum(counts.values())} rows, 10000 in the paper, less 500 of 2-1 and 8 that have no score")
     assert counts == {name: 500 - SKIPPED.get(name, 0) for name in TITLES}
 
 
 @real
-@pytest.mark.parametrize("subtask", MEAN)
+@pytest.mark.parametrize("subtask", TITLES)
 def test_gold_and_empty_answers_of_every_row(subtask: str) -> None:
     docs = list(load(subtask)["test"])
     gold = [answer_score(doc, [doc["reference"]]) for doc in docs]
@@ -257,19 +220,7 @@ def test_gold_and_empty_answers_of_every_row(subtask: str) -> None:
 
 
 @real
-@pytest.mark.slow
-def test_gold_unchanged_and_empty_sentences_of_2_1() -> None:
-    docs = list(load("2-1")["test"])
-    assert correction_f([answer_score(doc, [doc["reference"]])["vt_score"] for doc in docs]) == 1.0
-    # Not 0: what is right in simplified characters may be traditional in the sentence to correct.
-    assert correction_f([answer_score(doc, [doc["question"]])["vt_score"] for doc in docs]) < 0.01
-    empty = [answer_score(doc, [""]) for doc in docs]
-    assert correction_f([item["vt_score"] for item in empty]) == 0.0
-    assert all(item["vt_unparsed"] for item in empty)
-
-
-@real
-@pytest.mark.parametrize("subtask", [name for name in MEAN if name not in ("2-9", "2-10")])
+@pytest.mark.parametrize("subtask", [name for name in TITLES if name not in ("2-9", "2-10")])
 def test_real_predictions_score_as_officially(subtask: str) -> None:
     folder = Path(os.environ[VARIABLE]) / "lawbench" / "golden"
     official, abstained = json.loads((folder / "official_scores.json").read_text())["llama-2-7b"][subtask]
@@ -300,9 +251,11 @@ def test_labels_are_those_that_the_instructions_list() -> None:
 
 @real
 def test_a_prompt_literally() -> None:
-    assert load("2-1")["test"][0]["query"] == (
-        "纠正下面法律文书句子中字词的拼写、冗余、缺失、乱序错误，尽量减少对原句的修改，保留原句语义。"
-        "只需要给出修改后的句子，请你严格按照这个格式回答。下面是一个例子:\n"
-        "经交通管理部门认定，燕云社负淑故主要这任。\n经交通管理部门认定，燕云社负事故主要责任。\n请你回答:\n句子：\n"
-        "上诉证据收集程序合法，内容客观真实，足以认定指控实施。"
+    assert load("2-4")["test"][0]["query"] == (
+        "确定以下咨询的类别，每个咨询仅属于一个类别，类别包括：婚姻家庭、劳动纠纷、交通事故、债权债务、刑事辩护、"
+        "合同纠纷、房产纠纷、侵权、公司法、医疗纠纷、拆迁安置、行政诉讼、建设工程、知识产权、综合咨询、人身损害、"
+        "涉外法律、海事海商、消费权益、抵押担保。将答案写在[类别]和<eoa>之间，例如[类别]婚姻家庭<eoa>。"
+        "请严格按照这个格式回答。\n下面是一个例子：\n咨询：交通事故中，保险公司及肇事者司机方全部不闻不问。"
+        "把伤者拖在医院，一直由家属自行在治疗请问律师该如何处理？\n答案：[类别]婚姻家庭<eoa>\n请你回答：\n咨询：\n"
+        "母亲突然离家出走不管儿童应该由谁来起诉"
     )

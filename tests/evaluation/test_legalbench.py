@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.evaluation.legalbench import SUB_TASKS, answer_score, balanced_accuracy, f1, load, rows
-from versatune_plugin.evaluation.legalbench.rows import KNOWN, reference
+from versatune_plugin.eval_tasks.legalbench import rows
+from versatune_plugin.eval_tasks.legalbench.rows import KNOWN, reference
+from versatune_plugin.eval_tasks.legalbench.utils import SUB_TASKS, answer_score, balanced_accuracy, f1, load
 from versatune_plugin.evaluation.reading.text import normalise
 
 TASKS = Path(__file__).parents[2] / "eval_tasks" / "legalbench"

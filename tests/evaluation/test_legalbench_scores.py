@@ -10,14 +10,14 @@ import pytest
 from scipy.stats import bootstrap
 from sklearn.metrics import balanced_accuracy_score
 
-from versatune_plugin.evaluation.legalbench import (
+from versatune_plugin.eval_tasks.legalbench.rows import reference
+from versatune_plugin.eval_tasks.legalbench.utils import (
     answer_score,
     balanced_accuracy,
     balanced_accuracy_stderr,
     f1,
     f1_stderr,
 )
-from versatune_plugin.evaluation.legalbench.rows import reference
 from versatune_plugin.evaluation.reading.text import normalise
 
 

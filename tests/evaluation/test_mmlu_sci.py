@@ -11,9 +11,9 @@ import pytest
 from lm_eval.tasks import TaskManager, get_task_dict
 
 from tests.evaluation.runs import ours
+from versatune_plugin.eval_tasks.mmlu_sci.utils import REPOSITORY, REVISION, SUB_TASKS, SUBJECTS, load
+from versatune_plugin.evaluation.benchmark_files import VARIABLE
 from versatune_plugin.evaluation.choices import choice_score
-from versatune_plugin.evaluation.files import VARIABLE
-from versatune_plugin.evaluation.mmlu_sci import REPOSITORY, REVISION, SUB_TASKS, SUBJECTS, load
 
 TASKS = Path(__file__).parents[2] / "eval_tasks" / "mmlu_sci"
 real = pytest.mark.skipif(not os.environ.get(VARIABLE), reason=f"{VARIABLE} does not name a folder with mmlu")

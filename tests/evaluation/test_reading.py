@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from versatune_plugin.evaluation import agieval, scieval
-from versatune_plugin.evaluation.lawbench import chat as lawbench
-from versatune_plugin.evaluation.legalbench import chat as legalbench
+from versatune_plugin.eval_tasks.agieval import utils as agieval
+from versatune_plugin.eval_tasks.lawbench import chat as lawbench
+from versatune_plugin.eval_tasks.legalbench import chat as legalbench
+from versatune_plugin.eval_tasks.scieval import utils as scieval
 from versatune_plugin.evaluation.reading.programs import program
 from versatune_plugin.evaluation.reading.text import answer
 
@@ -35,7 +36,7 @@ def test_a_letter_in_any_form_is_that_letter(form: str, letter: str) -> None:
 
 @given(form=st.sampled_from(FORMS), number=st.sampled_from(["30", "31", "-30", "3"]))
 def test_a_number_in_any_form_is_that_number(form: str, number: str) -> None:
-    assert agieval.chat_score({"answer": "30"}, [form.format(number)])["vt_score"] == float(number == "30")
+    assert agieval.chat_free_score({"answer": "30"}, [form.format(number)])["vt_score"] == float(number == "30")
 
 
 @pytest.mark.parametrize(
@@ -71,9 +72,9 @@ def test_words_of_a_sentence_are_no_answer() -> None:
 )
 def test_formulas_are_compared_by_value(reference: str, right: tuple[str, ...], wrong: tuple[str, ...]) -> None:
     for text in right:
-        assert scores(agieval.chat_score({"answer": reference}, [text])) == RIGHT, text
+        assert scores(agieval.chat_free_score({"answer": reference}, [text])) == RIGHT, text
     for text in wrong:
-        assert agieval.chat_score({"answer": reference}, [text])["vt_score"] == 0.0, text
+        assert agieval.chat_free_score({"answer": reference}, [text])["vt_score"] == 0.0, text
 
 
 def test_legal_answers() -> None:

@@ -14,8 +14,17 @@ from lm_eval.tasks import TaskManager, get_task_dict
 
 from tests.evaluation.runs import ours
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.evaluation.files import VARIABLE
-from versatune_plugin.evaluation.scieval import EXAMPLES, REPOSITORY, REVISION, SHARED, TEST, VALIDATION, load, score
+from versatune_plugin.eval_tasks.scieval.utils import (
+    EXAMPLES,
+    REPOSITORY,
+    REVISION,
+    SHARED,
+    TEST,
+    VALIDATION,
+    load,
+    score,
+)
+from versatune_plugin.evaluation.benchmark_files import VARIABLE
 
 TASKS = Path(__file__).parents[2] / "eval_tasks" / "scieval"
 real = pytest.mark.skipif(not os.environ.get(VARIABLE), reason=f"{VARIABLE} does not name a folder with scieval")
@@ -52,7 +61,7 @@ def docs(tmp_path: Path) -> list[dict[str, Any]]:
     """One row of each kind: multiple choice (B), judging (no), filling (CN(C)C=O)."""
     rows = [row("Q\n\nAnswer:", "B", "multiple-choice"), row("Q?", "no", "judge"), row(REAGENTS, "CN(C)C=O", "filling")]
     write(tmp_path, [row("E\n\nAnswer:", "D", "multiple-choice")], rows)
-    return list(load(str(tmp_path))["test"])
+    return list(load(versatune_eval_data=str(tmp_path))["test"])
 
 
 @pytest.mark.parametrize(
@@ -119,18 +128,18 @@ def test_the_whole_prompt_has_the_first_example_that_fits(tmp_path: Path, monkey
 def test_a_question_that_no_example_fits_is_refused(tmp_path: Path) -> None:
     write(tmp_path, [row("E", "D", "multiple-choice", category="biology")], [row("Q7", "B", "multiple-choice")])
     with pytest.raises(VersaTuneError, match=f"no example of {EXAMPLES} fits the question Q7 of {TEST}"):
-        load(str(tmp_path))
+        load(versatune_eval_data=str(tmp_path))
 
 
 def test_a_local_folder_may_hold_the_validation_questions(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     examples = [row("E", "D", "multiple-choice")]
     write(tmp_path, examples, [row("validation", "B", "multiple-choice")], VALIDATION)
     with caplog.at_level(logging.WARNING):
-        assert load(str(tmp_path))["test"]["id"] == ["validation"]
+        assert load(versatune_eval_data=str(tmp_path))["test"]["id"] == ["validation"]
     assert f"has no {TEST}: the questions of {VALIDATION} are scored instead" in caplog.text
     caplog.clear()
     write(tmp_path, examples, [row("test", "B", "multiple-choice")])
-    assert load(str(tmp_path))["test"]["id"] == ["test"]
+    assert load(versatune_eval_data=str(tmp_path))["test"]["id"] == ["test"]
     assert not caplog.text
 
 

@@ -219,7 +219,7 @@ def test_published_figures_stand_beside_ones_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "told"),
+    ("name", "text", "message"),
     [
         ("a.csv", "model,medqa\nx,150\n", "line 2: medqa is '150'; write percent"),
         ("a.csv", "model,medqa\nx,much\n", "line 2: medqa is 'much'"),
@@ -242,11 +242,11 @@ def test_published_figures_stand_beside_ones_own(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_read(tmp_path: Path, name: str, text: str, told: str) -> None:
+def test_what_cannot_be_read(tmp_path: Path, name: str, text: str, message: str) -> None:
     (tmp_path / name).write_text(text)
     shown = scores(tmp_path / name)
     assert shown.exit_code == 1
-    assert told in shown.output
+    assert message in shown.output
 
 
 def test_empty_directories_equal_names_and_unknown_gains(tmp_path: Path) -> None:
@@ -283,9 +283,9 @@ def test_several_models_in_one_directory_are_not_one_run(tmp_path: Path) -> None
     write_results(results, {"medqa": 0.1}, model="org/B", name="results_2026-02-02.json")
     shown = scores(results)
     assert shown.exit_code == 1
-    told = " ".join(shown.output.split())
-    assert "several models (org/A, org/B); give one directory for each" in told
-    assert f"axolotl versatune scores {results}/org__A {results}/org__B" in told
+    printed = " ".join(shown.output.split())
+    assert "several models (org/A, org/B); give one directory for each" in printed
+    assert f"axolotl versatune scores {results}/org__A {results}/org__B" in printed
     apart = scores(results / "org__A", results / "org__B")
     assert apart.exit_code == 0, apart.output
     assert "org__A" in apart.output
@@ -374,7 +374,7 @@ PLAIN_FITS = "if the model has a chat template, the tasks for it are `--tasks 'v
 
 
 @pytest.mark.parametrize(
-    ("top", "template", "unparsed", "told"),
+    ("top", "template", "unparsed", "messages"),
     [
         ("versatune_", None, 0.04, []),
         ("versatune_", None, 0.3, ["medqa 30 %, scieval 30 %", PLAIN_FITS]),
@@ -386,14 +386,14 @@ PLAIN_FITS = "if the model has a chat template, the tasks for it are `--tasks 'v
     ],
 )
 def test_unread_answers_and_tasks_that_do_not_fit_are_told(
-    tmp_path: Path, top: str, template: str | None, unparsed: float, told: list[str]
+    tmp_path: Path, top: str, template: str | None, unparsed: float, messages: list[str]
 ) -> None:
     home = write_results(tmp_path / "m", {"scieval": 0.2, "medqa": 0.2}, unparsed=unparsed, top=top, template=template)
     shown = scores(home, "--json", tmp_path / "s.json")
     warned = json.loads((tmp_path / "s.json").read_text())["runs"]
     ((name, run),) = warned.items()
-    assert [wanted for wanted in told if not any(wanted in line for line in run["warnings"])] == []
-    assert len(run["warnings"]) == len(told)
+    assert [wanted for wanted in messages if not any(wanted in line for line in run["warnings"])] == []
+    assert len(run["warnings"]) == len(messages)
     assert all(line.startswith(f"{name}: ") and line in shown.output for line in run["warnings"])
 
 

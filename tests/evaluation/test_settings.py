@@ -64,7 +64,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Real:
     return Real(folder / "plain", folder / "other")
 
 
-TOLD = (
+MESSAGES = (
     "gen_kwargs.max_gen_toks is 7, but not set in ",
     'system_instruction is "Be brief. (sha ',
     "num_fewshot is 0, but 1 in ",
@@ -78,8 +78,8 @@ def test_real_results_side_by_side_are_marked_and_what_differs_is_named(real: Re
     assert shown.exit_code == 0, shown.output
     assert shown.output.count("†:") == 1
     assert "†: other was measured under other settings than plain" in shown.output
-    for told in TOLD:
-        assert told in shown.output
+    for message in MESSAGES:
+        assert message in shown.output
     assert "num_fewshot is 0, but 1 in plain (versatune_medqa, versatune_medmcqa)" in shown.output
     assert "generation_kwargs.max_gen_toks is 7, but 512 in plain (versatune_mbpp)" in shown.output
     marked = {line.split("│")[1].strip() for line in shown.output.splitlines() if "†" in line and "│" in line}
@@ -112,8 +112,8 @@ def test_real_results_of_other_settings_in_one_directory_are_no_run(real: Real, 
     first, second = sorted(path.relative_to(both) for path in both.rglob("results*.json"))
     shown = scores(both)
     assert shown.exit_code == 1
-    for told in TOLD:
-        assert f"  {second}: {told}" in shown.output
+    for message in MESSAGES:
+        assert f"  {second}: {message}" in shown.output
     assert f"but 1 in {first} (versatune_medqa, versatune_medmcqa)" in shown.output
     assert "give each of them a directory of its own" in shown.output
 

@@ -14,8 +14,8 @@ from lm_eval.tasks import TaskManager
 
 from benchmarks.prompt_lengths import leaves
 from tests.tiny import write_model
+from versatune_plugin.eval_tasks.legalbench.rows import KNOWN
 from versatune_plugin.evaluation.benchmarks import BENCHMARKS
-from versatune_plugin.evaluation.legalbench.rows import KNOWN
 from versatune_plugin.host.startup import eval_tasks_directory
 
 LEAVES = 6

@@ -15,7 +15,7 @@ from versatune_plugin.evaluation.benchmarks import BENCHMARKS
 ROWS = {
     # Benchmark: (rows here, rows in table 3 of the paper, why they differ)
     "legalbench": (710, 90394, "the test split is not at hand; the training rows but the example are scored"),
-    "lawbench": (9492, 10000, "2-1 is outside the mean; eight sentences of 3-4 and 3-5 have no score"),
+    "lawbench": (9492, 10000, "2-1 is left out; eight sentences of 3-4 and 3-5 have no score"),
     "medqa": (1272, 1273, "no training split at hand: the first row is the example"),
     "medmcqa": (2815, 4183, "a part of the validation split is at hand, and its first row is the example"),
     "fineval": (1151, 4661, "the paper counts dev, val and test; test has no labels and dev holds the examples"),

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-EVAL_TASKS = str(ROOT / "eval_tasks")
+EVAL_TASKS = str(ROOT / "versatune_plugin" / "eval_tasks")
 
 BASE = "def load_plugin(plugin_name):\n    return plugin_name\n"
 CONFIG = "def prepare_plugins(cfg):\n    return 'prepared'\n"

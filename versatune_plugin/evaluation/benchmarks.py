@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+# Of the variant for chat models: behind ``versatune`` and ``vt`` in the names of tasks, and behind a run's name.
+CHAT = "-chat"
+# What the names of a variant's tasks begin with, by what is behind a run's name.
+PREFIXES: Mapping[str, str] = {suffix: f"versatune{suffix}_" for suffix in ("", CHAT)}
+
 
 @dataclass(frozen=True)
 class Benchmark:

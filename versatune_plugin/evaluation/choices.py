@@ -39,6 +39,18 @@ def choice_row(
     }
 
 
+def letter_row(question: str, mark: str, gold: int, options: Sequence[str], **further: Any) -> dict[str, Any]:
+    """`choice_row` of a question that is followed by its options, one a line, and answered by the letter of one.
+
+    Args:
+        question: what stands before the options.
+        mark: what stands behind them, for example ``Answer:``.
+        gold, options, further: as of `choice_row`.
+    """
+    query = f"{question}\n{lettered(options)}\n{mark}"
+    return choice_row(query, LETTERS[: len(options)], gold, options, **further)
+
+
 def lettered(options: Iterable[str], mark: str = ". ") -> str:
     """The options, one a line, behind ``A. ``, ``B. ``, ..."""
     return "\n".join(f"{letter}{mark}{option}" for letter, option in zip(LETTERS, options, strict=False))

@@ -12,17 +12,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.evaluation.benchmarks import BENCHMARKS, DOMAINS
+from versatune_plugin.evaluation.benchmarks import BENCHMARKS, DOMAINS, PREFIXES
 from versatune_plugin.evaluation.scores import (
     Gain,
     Run,
     Score,
+    describe_differences,
     mean_gain,
     references,
-    told,
 )
 from versatune_plugin.evaluation.settings import (
-    CHAT,
     Difference,
     Settings,
     Source,
@@ -34,9 +33,6 @@ from versatune_plugin.evaluation.settings import (
 )
 from versatune_plugin.evaluation.unread import warnings
 
-PREFIX = "versatune_"
-# What a run's name ends in -> what the names of its tasks begin with.
-VARIANTS = {"": PREFIX, "-chat": CHAT}
 COLUMNS = ("model", "figure", "over", "percent", "stderr", "unparsed", "partial", "settings", "differs", "rows")
 # Those that a table of an earlier version has, too.
 NEEDED = frozenset(COLUMNS[:7])
@@ -142,7 +138,7 @@ def _differs(run: Run, unlike: Mapping[str, Run], figure: str) -> str:
     """What a table says of a figure's settings; `unlike` is of `references`."""
     if figure in unlike:
         reference = unlike[figure]
-        return "; ".join(told({figure: run.unlike(reference)[figure]}, reference.name))
+        return "; ".join(describe_differences({figure: run.unlike(reference)[figure]}, reference.name))
     members = DOMAINS.get(figure.removeprefix("domain:"), BENCHMARKS if figure == "average" else ())
     return ", ".join(name for name in members if name in unlike)
 
@@ -180,7 +176,7 @@ def _read_results(path: Path) -> list[Run]:
     if not files or not path.exists():
         raise VersaTuneError(f"{path}: no results of lm-eval; run it with `--output_path {path}`")
     name = path.name if path.is_dir() else path.stem
-    runs = {prefix: Run(f"{name}{suffix}") for suffix, prefix in VARIANTS.items()}
+    runs = {prefix: Run(f"{name}{suffix}") for suffix, prefix in PREFIXES.items()}
     measured: dict[str, list[Measured]] = {prefix: [] for prefix in runs}
     models: dict[str, list[Path]] = {}
     for file in files:
@@ -261,11 +257,11 @@ def _refuse_different(path: Path, measured: Sequence[Measured]) -> None:
 
 def _refuse_several(path: Path, models: Mapping[str, Sequence[Path]]) -> NoReturn:
     """Args: the directory, and the files by model."""
-    told = f"{path} holds results of several models ({', '.join(models)}); give one directory for each"
+    message = f"{path} holds results of several models ({', '.join(models)}); give one directory for each"
     homes = [Path(os.path.commonpath([file.parent for file in files])) for files in models.values()]
     if len({path, *homes}) > len(homes):
-        told += f": `axolotl versatune scores {' '.join(map(str, homes))}`"
-    raise VersaTuneError(told)
+        message += f": `axolotl versatune scores {' '.join(map(str, homes))}`"
+    raise VersaTuneError(message)
 
 
 def _rows(counts: Mapping[str, Mapping[str, int]], tasks: Sequence[str]) -> int | None:
@@ -337,9 +333,9 @@ def _read_figures(path: Path, rows: Sequence[Mapping[str, str]]) -> list[Run]:
             run = runs.setdefault(row["model"], Run(row["model"]))
             run.benchmarks[row["figure"]] = Score(value, stderr, unparsed, row["partial"] == "1")
             if digest := row.get("settings"):
-                run.settings[row["figure"]] = Settings(PREFIX + row["figure"], digest)
-            if told := row.get("rows"):
-                where, _, rows_digest = told.rpartition(" ")
+                run.settings[row["figure"]] = Settings(PREFIXES[""] + row["figure"], digest)
+            if source := row.get("rows"):
+                where, _, rows_digest = source.rpartition(" ")
                 run.sources[row["figure"]] = Source(where, rows_digest)
     return list(runs.values())
 

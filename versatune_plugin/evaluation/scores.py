@@ -125,7 +125,7 @@ def relative_gain(run: Run, baseline: Run) -> Gain:
         raise VersaTuneError(
             f"no average of {' and '.join(missing)}: a relative gain needs all of {', '.join(BENCHMARKS)}"
         )
-    if lines := told(run.unlike(baseline), baseline.name):
+    if lines := describe_differences(run.unlike(baseline), baseline.name):
         raise VersaTuneError(
             f"no gain of {run.name} over {baseline.name}, which were measured under different settings:\n"
             + "\n".join(f"  {line}" for line in lines)
@@ -143,7 +143,7 @@ def relative_gain(run: Run, baseline: Run) -> Gain:
     return Gain(run.name, baseline.name, ours.value / theirs.value - 1.0, errors, unknown)
 
 
-def told(unlike: Mapping[str, Sequence[Difference]], other: str) -> list[str]:
+def describe_differences(unlike: Mapping[str, Sequence[Difference]], other: str) -> list[str]:
     """A line for each setting that differs.
 
     Args:
@@ -152,6 +152,10 @@ def told(unlike: Mapping[str, Sequence[Difference]], other: str) -> list[str]:
     """
     found = [one for benchmark in unlike.values() for one in benchmark]
     return [f"{one.setting} is {one.value}, but {one.other} in {other}{where}" for one, where in grouped(found)]
+
+
+# Its name in console/scores.py.
+told = describe_differences
 
 
 def references(runs: Sequence[Run]) -> list[dict[str, Run]]:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from versatune_plugin.evaluation.benchmarks import CHAT, PREFIXES
+
 # fmt: off
 # Which model it was: arguments, what lm-eval found out about it, and its tokenizer.
 MODEL_ARGS = frozenset((
@@ -39,7 +41,6 @@ TEXTS = ("chat_template", "system_instruction")
 # Names of a task, and metadata: lm-eval puts the model's arguments there, and folders.
 TASK_NAMES = frozenset(("task", "task_alias", "tag", "group", "metadata"))
 NOT_SAID = "not set"
-CHAT = "versatune-chat_"
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Settings:
     @property
     def for_chat(self) -> bool:
         """Whether it is the variant for chat models."""
-        return self.task.startswith(CHAT)
+        return self.task.startswith(PREFIXES[CHAT])
 
     @property
     def templated(self) -> bool | None:
@@ -134,12 +135,12 @@ def read_source(payload: Mapping[str, Any], leaves: Sequence[str]) -> Source | N
         leaves: as of `read_settings`.
     """
     found = [_kwargs(payload.get("configs", {}).get(leaf, {})).get("source") for leaf in leaves]
-    told = [source for source in found if source]
-    if not told or len(told) < len(found):
+    known = [source for source in found if source]
+    if not known or len(known) < len(found):
         return None
-    places = [source.get("folder") or f"{source['repository']}@{source['revision']}" for source in told]
+    places = [source.get("folder") or f"{source['repository']}@{source['revision']}" for source in known]
     first, *more = sorted(set(places))
-    digests = [source["rows"] for source in told]
+    digests = [source["rows"] for source in known]
     whole = digests[0] if len(digests) == 1 else hashlib.sha256(_json(sorted(digests)).encode()).hexdigest()[:16]
     return Source(f"{first} and {len(more)} more" if more else first, whole)
 

@@ -8,17 +8,12 @@ variants: the plain one (``versatune_<benchmark>``, ``vt_<benchmark>_<sub-task>`
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from versatune_plugin.evaluation.benchmarks import BENCHMARKS, DOMAINS
+from versatune_plugin.evaluation.benchmarks import BENCHMARKS, CHAT, DOMAINS, PREFIXES
 
 WITH_SUB_TASKS = tuple(name for name, benchmark in BENCHMARKS.items() if benchmark.mean)
-# What the names of the tasks of the variant for chat models have behind ``versatune`` and ``vt``.
-CHAT = "-chat"
 CHAT_VERSION = 1.0
 # Of a benchmark by log-likelihood, and of the same when an answer is generated.
 CHOICE_METRICS = (("acc", "acc_norm"), ("exact_match",))
@@ -60,7 +55,7 @@ class SubTasks:
             f"  - {{metric: {metric}, aggregation: mean, weight_by_size: {by_size}, filter_list: none}}"
             for metric in ("vt_score", "vt_unparsed", *usual)
         )
-        name = f"versatune{suffix}_{self.benchmark}"
+        name = PREFIXES[suffix] + self.benchmark
         found[f"{name}.yaml"] = group(name, leaves, f"aggregate_metric_list:\n{metrics}\n", version)
         return found
 
@@ -77,26 +72,3 @@ def group_files() -> Iterator[tuple[str, str]]:
         yield f"{top}.yaml", group(top, [f"{top}-{domain}" for domain in DOMAINS])
         for domain, benchmarks in DOMAINS.items():
             yield f"{top}-{domain}.yaml", group(f"{top}-{domain}", [f"{top}_{name}" for name in benchmarks])
-
-
-def sub_tasks(benchmark: str) -> SubTasks:
-    """The sub-tasks of one of `WITH_SUB_TASKS`."""
-    found: SubTasks = importlib.import_module(f"versatune_plugin.evaluation.{benchmark}").SUB_TASKS
-    return found
-
-
-def write_all(folder: Path) -> None:
-    """Write all these files below ``folder`` (eval_tasks), and remove leaves that are no more."""
-    files = {f"groups/{name}": text for name, text in group_files()}
-    for benchmark in WITH_SUB_TASKS:
-        files |= {f"{benchmark}/{name}": text for name, text in sub_tasks(benchmark).files().items()}
-    for old in folder.glob("*/leaves/*.yaml"):
-        if str(old.relative_to(folder)) not in files:
-            old.unlink()
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    write_all(Path(sys.argv[1]))

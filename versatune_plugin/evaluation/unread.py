@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-from versatune_plugin.evaluation.benchmarks import BENCHMARKS
+from versatune_plugin.evaluation.benchmarks import BENCHMARKS, CHAT, PREFIXES
 from versatune_plugin.evaluation.scores import Run
 
 # From this share of answers that could not be read on, a score says something about their form.
 UNREAD = 0.05
-FOR_CHAT = "`--tasks 'versatune-chat_*' --apply_chat_template`"
+FOR_CHAT = f"`--tasks '{PREFIXES[CHAT]}*' --apply_chat_template`"
 
 
 def warnings(run: Run) -> list[str]:
     """A sentence for each reason not to take the scores of a run for what they seem, with what to do."""
     unread = {name: score.unparsed for name, score in run.benchmarks.items() if score.unparsed is not None}
     unread = {name: share for name, share in unread.items() if share >= UNREAD}
-    told = []
+    messages = []
     if unread:
         shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in unread.items())
-        told.append(f"answers that could not be read count as wrong, and form is no ability: {shares}")
+        messages.append(f"answers that could not be read count as wrong, and form is no ability: {shares}")
     plain = [name for name, one in run.settings.items() if not one.for_chat and BENCHMARKS[name].generated]
     chat = [name for name, one in run.settings.items() if one.for_chat]
     if any(run.settings[name].templated for name in plain):
-        told.append(f"{', '.join(plain)}: a chat template, with tasks for base models; for such a model: {FOR_CHAT}")
+        messages.append(
+            f"{', '.join(plain)}: a chat template, with tasks for base models; for such a model: {FOR_CHAT}"
+        )
     elif unread.keys() & set(plain):
-        told.append(f"if the model has a chat template, the tasks for it are {FOR_CHAT}")
+        messages.append(f"if the model has a chat template, the tasks for it are {FOR_CHAT}")
     if bare := [name for name in chat if run.settings[name].templated is False]:
-        told.append(
+        messages.append(
             f"{', '.join(bare)}: tasks for chat models without a template; add --apply_chat_template, or run those "
-            "for base models: `--tasks 'versatune_*'`"
+            f"for base models: `--tasks '{PREFIXES['']}*'`"
         )
     elif unread.keys() & set(chat):
-        told.append(
+        messages.append(
             "a chain of thought that is cut off has no answer: give it room (`--gen_kwargs max_gen_toks=8192`), and "
             "look at what was answered (`--log_samples`)"
         )
-    return [f"{run.name}: {one}" for one in told]
+    return [f"{run.name}: {message}" for message in messages]

@@ -10,7 +10,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 
-from versatune_plugin.evaluation.reading.text import Said, ascii_marks, first_line, lines, settled, stated
+from versatune_plugin.evaluation.reading.text import Said, ascii_marks, first_line, lines, resolved, stated
 
 # Words behind a number that make another number of it, or another thing than its unit.
 _NO_UNIT = re.compile(
@@ -67,7 +67,7 @@ def formula(text: str) -> str | None:
     plain = _unmarked(text)
     said = [*stated(plain, _begins), *_first(plain), *_last(plain)]
     if said:
-        return settled(_alike(sorted(said, key=lambda one: one.at)), plain)
+        return resolved(_alike(sorted(said, key=lambda one: one.at)), plain)
     return _inferred(plain)
 
 
@@ -75,7 +75,7 @@ def phrase(text: str) -> str | None:
     """The line that an answer gives where words are asked for: what it states, or all of it."""
     plain = _unmarked(text)
     if said := stated(plain, first_line):
-        return settled(said, plain)
+        return resolved(said, plain)
     return plain if len(lines(plain)) == 1 else None
 
 
@@ -137,7 +137,7 @@ def quantity(text: str) -> float | None:
         if there and not re.match(r"[^.\n]*[A-Za-z]{2,}\s+[A-Za-z]{2,}|[^\n]*[+*/=×]", line):
             said.append(Said(at, value))
     if said:
-        return settled(sorted(said, key=lambda one: one.at), plain)
+        return resolved(sorted(said, key=lambda one: one.at), plain)
     if len(named := set(amounts(plain))) == 1 and not _DENIED.search(plain):
         return named.pop()
     sentence = next((one for one in reversed(re.split(r"(?<=[.!?])\s+|\n", plain)) if amounts(one)), "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from versatune_plugin.evaluation.reading.text import Said, lines, normalise, settled, stated, words
+from versatune_plugin.evaluation.reading.text import Said, lines, normalise, resolved, stated, words
 
 # Whether a text begins with an answer, and which; None for several at once.
 Found = tuple[bool, str | None]
@@ -132,7 +132,7 @@ def candidate(text: str, candidates: Sequence[str]) -> str | None:
         return _SEVERAL if another and pattern.match(tail, another.end()) else (True, found[0])
 
     if said := stated(bare, begins):
-        return settled(said, bare)
+        return resolved(said, bare)
     named = {found[0] for found in pattern.finditer(bare)}
     denied = re.search(r"\b(?:not|cannot|none|neither)\b|n't\b", bare, re.IGNORECASE)
     return named.pop() if len(named) == 1 and not denied else None
@@ -146,7 +146,7 @@ def _read(text: str, begins: Begins, confirmed: re.Pattern[str] | None = None) -
         if there and not _UNCONFIRMED.search(text[: found.start()]):
             said.append(Said(found.start(), value))
     said += [one for one in (_first(text, begins), _last(text, begins)) if one is not None]
-    return settled(sorted(said, key=lambda one: one.at), text) if said else None
+    return resolved(sorted(said, key=lambda one: one.at), text) if said else None
 
 
 def _weak(text: str, begins: Begins) -> Iterator[Said[str]]:

@@ -174,7 +174,7 @@ def stated(text: str, begins: Callable[[str], tuple[bool, Value | None]]) -> lis
 _NOT_BUT = re.compile(r"\A\s*not\s+[^.\n]{1,60}?,?\s+but\s+(?:rather\s+)?", re.IGNORECASE)
 
 
-def settled(said: Sequence[Said[Value]], text: str) -> Value | None:
+def resolved(said: Sequence[Said[Value]], text: str) -> Value | None:
     """The answer that statements agree on; the last where it corrects the others; else None.
 
     Args:

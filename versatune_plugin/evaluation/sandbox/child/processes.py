@@ -49,16 +49,16 @@ def tasks_of(user: int) -> int:
 def descendants() -> list[int]:
     """Children of this process, their children, and so on; daemons are among them, as this process adopts them."""
     found: list[int] = []
-    ahead = [os.getpid()]
-    while ahead:
-        pid = ahead.pop()
+    pending = [os.getpid()]
+    while pending:
+        pid = pending.pop()
         below = [
             int(child)
             for task in entries(f"/proc/{pid}/task")
             for child in read_file(f"/proc/{pid}/task/{task}/children").split()
         ]
         found += below
-        ahead += below
+        pending += below
     return found
 
 

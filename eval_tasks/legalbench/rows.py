@@ -14,12 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-from datasets import Dataset
 
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.evaluation.files import LOG, VARIABLE, Files
+from versatune_plugin.evaluation.benchmark_files import LOG, VARIABLE, BenchmarkFiles, Splits, loader
 from versatune_plugin.evaluation.task_files import SubTasks
 
 REPOSITORY = "nguha/legalbench"
@@ -76,9 +73,8 @@ SUB_TASKS = SubTasks(
 )
 
 
-def load(
-    subtask: str, versatune_eval_data: str | None = None, source: dict[str, str] | None = None, **_: Any
-) -> dict[str, Dataset]:
+@loader("legalbench", REPOSITORY, REVISION)
+def load(files: BenchmarkFiles, subtask: str) -> Splits:
     """The rows of one sub-task, the first train row being the example in all of them.
 
     A local folder without the test split has its train rows scored instead, less the example. A single train row is
@@ -86,14 +82,11 @@ def load(
 
     Args:
         subtask: a key of `KNOWN`.
-        versatune_eval_data: the local folder, if any.
-        source: as of `Files`.
 
     Raises:
         VersaTuneError: a file or a column of it is missing.
     """
     asked = KNOWN[subtask]
-    files = Files("legalbench", REPOSITORY, REVISION, versatune_eval_data, source)
     example, scored, split = _example_and_rows(asked, files)
     missing = {*asked.fields, "answer"} - set(scored[0])
     if missing:
@@ -112,7 +105,7 @@ def load(
         }
         for row in scored
     ]
-    return files.datasets({"test": rows})
+    return {"test": rows}
 
 
 def reference(answer: str) -> str:
@@ -123,18 +116,18 @@ def reference(answer: str) -> str:
         return answer.strip()
 
 
-def _example_and_rows(asked: SubTask, files: Files) -> tuple[list[dict[str, str]], list[dict[str, str]], str]:
+def _example_and_rows(asked: SubTask, files: BenchmarkFiles) -> tuple[list[dict[str, str]], list[dict[str, str]], str]:
     """The example (none or one), the rows to score, and their split."""
-    on_hub, at_home = f"data/{asked.name}", f"tasks/{asked.name}"
-    whole = files.local is None or (files.local / at_home / "test.tsv").is_file()
+    on_hub, local_path = f"data/{asked.name}", f"tasks/{asked.name}"
+    whole = files.local is None or (files.local / local_path / "test.tsv").is_file()
     if asked.name == ZERO_SHOT:
         if whole:
-            return [], _table(files.get(f"{on_hub}/test.tsv", f"{at_home}/test.tsv")), "test"
+            return [], _table(files.get(f"{on_hub}/test.tsv", f"{local_path}/test.tsv")), "test"
         _warn_once(str(files.local))
-        return [], [_row_of_prompt(files.get("", f"{at_home}/base_prompt.txt"))], "prompt"
-    train = _table(files.get(f"{on_hub}/train.tsv", f"{at_home}/train.tsv"))
+        return [], [_row_of_prompt(files.get("", f"{local_path}/base_prompt.txt"))], "prompt"
+    train = _table(files.get(f"{on_hub}/train.tsv", f"{local_path}/train.tsv"))
     if whole:
-        return train[:1], _table(files.get(f"{on_hub}/test.tsv", f"{at_home}/test.tsv")), "test"
+        return train[:1], _table(files.get(f"{on_hub}/test.tsv", f"{local_path}/test.tsv")), "test"
     _warn_once(str(files.local))
     if len(train) == 1:
         return [], train, "train"

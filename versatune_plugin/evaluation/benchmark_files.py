@@ -7,8 +7,8 @@ import json
 import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, wraps
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,11 @@ def _no_hint(record: logging.LogRecord) -> bool:
 logging.getLogger("lm_eval.api.task").addFilter(_no_hint)
 
 
-class Files:
+# Rows by split.
+Splits = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+class BenchmarkFiles:
     """The files of one benchmark, from a local folder where one is named, else from its repository on the hub.
 
     Args:
@@ -40,8 +44,8 @@ class Files:
         repository: the hub's data set, for example ``openlifescienceai/medmcqa``.
         revision: the commit of that repository; None where none is known: then that of ``main``, as it is now.
         local: the local folder; None for what `VERSATUNE_EVAL_DATA` names, if anything.
-        source: is told by `datasets` where the rows came from. lm-eval hands the task's own ``dataset_kwargs`` on and
-            writes them into its results at the end, so what is put there is written, too.
+        source: `datasets` writes into it where the rows came from. lm-eval hands the task's own ``dataset_kwargs`` on
+            and writes them into its results at the end, so what is put there is written, too.
     """
 
     def __init__(
@@ -72,7 +76,7 @@ class Files:
         except Exception:  # without a network the cache of an earlier download may still serve
             return "main"
 
-    def datasets(self, splits: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Dataset]:
+    def datasets(self, splits: Splits) -> dict[str, Dataset]:
         """The rows as lm-eval takes them, and a word on their source for its results.
 
         That is the folder, or repository and revision, and ``rows``: 16 hexadecimal digits, the same where all rows
@@ -88,33 +92,33 @@ class Files:
             self._source["rows"] = hashlib.sha256(text.encode()).hexdigest()[:16]
         return {name: Dataset.from_list(list(rows)) for name, rows in splits.items()}
 
-    def get(self, on_hub: str, at_home: str) -> Path:
+    def get(self, on_hub: str, local_path: str) -> Path:
         """One file.
 
         Args:
             on_hub: its path in the repository.
-            at_home: its path below the local folder of the benchmark.
+            local_path: its path below the local folder of the benchmark.
 
         Raises:
             VersaTuneError: it is not there, or cannot be downloaded; the remedy is named.
         """
         if self.local is not None:
-            return self._at_home(at_home)
+            return self._local_file(local_path)
         from huggingface_hub import hf_hub_download
 
         try:
             return Path(hf_hub_download(self.repository, on_hub, repo_type="dataset", revision=self.revision))
         except Exception as error:
-            raise self.unavailable(on_hub, at_home, error) from error
+            raise self.unavailable(on_hub, local_path, error) from error
 
     def rows(
-        self, split: str, at_home: str, configuration: str | None = None, most: int | None = None
+        self, split: str, local_path: str, configuration: str | None = None, most: int | None = None
     ) -> list[dict[str, Any]]:
         """The rows of a split.
 
         Args:
             split: on the hub.
-            at_home: the JSON lines below the local folder of the benchmark that hold them.
+            local_path: the JSON lines below the local folder of the benchmark that hold them.
             configuration: of the hub's data set, where it has several.
             most: how many, from the first; all by default.
 
@@ -122,7 +126,7 @@ class Files:
             VersaTuneError: as `get`.
         """
         if self.local is not None:
-            with self._at_home(at_home).open(encoding="utf-8") as lines:
+            with self._local_file(local_path).open(encoding="utf-8") as lines:
                 return [json.loads(line) for line in islice(lines, most)]
         from datasets import load_dataset
 
@@ -130,16 +134,16 @@ class Files:
             found = load_dataset(self.repository, configuration, split=split, revision=self.revision)
             return list(islice(found, most))
         except Exception as error:
-            raise self.unavailable(f"split {split!r}", at_home, error) from error
+            raise self.unavailable(f"split {split!r}", local_path, error) from error
 
-    def examples(self, split: str, at_home: str, configuration: str | None = None) -> list[dict[str, Any]]:
+    def examples(self, split: str, local_path: str, configuration: str | None = None) -> list[dict[str, Any]]:
         """The first rows (`MOST`) of a split that is not scored; none where a local folder has no such file.
 
         Args, Raises: as of `rows`.
         """
-        if self.local is not None and not (self.local / at_home).is_file():
+        if self.local is not None and not (self.local / local_path).is_file():
             return []
-        return self.rows(split, at_home, configuration, MOST)
+        return self.rows(split, local_path, configuration, MOST)
 
     def shots_and_rows(
         self, shots: tuple[str, str], rows: tuple[str, str]
@@ -150,7 +154,7 @@ class Files:
         not scored, which is logged.
 
         Args:
-            shots, rows: split on the hub and file at home, of either.
+            shots, rows: split on the hub and local file, of either.
         """
         scored = self.rows(*rows)
         if shown := self.examples(*shots):
@@ -158,9 +162,9 @@ class Files:
         LOG.warning("%s has no %s: the first row of %s is the example and is not scored", self.local, shots[1], rows[1])
         return scored[:1], scored[1:]
 
-    def _at_home(self, at_home: str) -> Path:
+    def _local_file(self, local_path: str) -> Path:
         assert self.local is not None
-        path = self.local / at_home
+        path = self.local / local_path
         if not path.is_file():
             raise VersaTuneError(
                 f"{path} is missing: {VARIABLE} (or --metadata) names a local folder, so nothing is downloaded. Put "
@@ -168,16 +172,49 @@ class Files:
             )
         return path
 
-    def unavailable(self, what: str, at_home: str, error: Exception) -> VersaTuneError:
+    def unavailable(self, what: str, local_path: str, error: Exception) -> VersaTuneError:
         """The error of a download that failed, with the remedy.
 
         Args:
             what: was wanted of the repository.
-            at_home: where it is looked for below the local folder of the benchmark.
+            local_path: where it is looked for below the local folder of the benchmark.
             error: of the download.
         """
         return VersaTuneError(
             f"cannot download {what} of {self.repository} ({type(error).__name__}: {error}). "
-            f"Download it where there is a network, put it into FOLDER as {self.folder}/{at_home}, and name FOLDER: "
+            f"Download it where there is a network, put it into FOLDER as {self.folder}/{local_path}, and name FOLDER: "
             f'{VARIABLE}=FOLDER, or --metadata \'{{"{METADATA}": "FOLDER"}}\''
         )
+
+
+def loader(
+    folder: str, repository: str, revision: str | Mapping[str, str] | None = None
+) -> Callable[[Callable[..., Splits]], Callable[..., dict[str, Dataset]]]:
+    """Makes of a function that reads a benchmark's rows what lm-eval takes for ``custom_dataset``.
+
+    The function decorated has the arguments ``files``, a `BenchmarkFiles`, and ``subtask``, if its benchmark has any;
+    it returns rows by split. What comes of it has the arguments of ``dataset_kwargs`` and of ``--metadata``:
+    ``subtask``, ``versatune_eval_data`` (the local folder, if any) and ``source`` (as of `BenchmarkFiles`).
+
+    Args:
+        folder: as of `BenchmarkFiles`.
+        repository: likewise; ``{subtask}`` stands for the name of the sub-task.
+        revision: likewise; by sub-task, where each has a repository of its own.
+    """
+
+    def decorate(read: Callable[..., Splits]) -> Callable[..., dict[str, Dataset]]:
+        @wraps(read)
+        def load(
+            subtask: str | None = None,
+            versatune_eval_data: str | None = None,
+            source: dict[str, str] | None = None,
+            **_: Any,
+        ) -> dict[str, Dataset]:
+            commit = revision.get(subtask or "") if isinstance(revision, Mapping) else revision
+            place = repository.format(subtask=subtask)
+            files = BenchmarkFiles(folder, place, commit, versatune_eval_data, source)
+            return files.datasets(read(files) if subtask is None else read(files, subtask))
+
+        return load
+
+    return decorate

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.evaluation.files import MOST, VARIABLE, Files
+from versatune_plugin.evaluation.benchmark_files import MOST, VARIABLE, BenchmarkFiles
 
 
 def write(folder: Path, name: str, rows: list[dict[str, int]]) -> None:
@@ -19,13 +19,13 @@ def write(folder: Path, name: str, rows: list[dict[str, int]]) -> None:
 
 def test_a_local_folder_by_environment_or_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, "test.jsonl", [{"n": 1}, {"n": 2}])
-    assert Files("bench", "some/bench", local=str(tmp_path)).rows("test", "test.jsonl") == [{"n": 1}, {"n": 2}]
+    assert BenchmarkFiles("bench", "some/bench", local=str(tmp_path)).rows("test", "test.jsonl") == [{"n": 1}, {"n": 2}]
     monkeypatch.setenv(VARIABLE, str(tmp_path))
-    assert Files("bench", "some/bench").get("on_hub", "test.jsonl") == tmp_path / "bench" / "test.jsonl"
+    assert BenchmarkFiles("bench", "some/bench").get("on_hub", "test.jsonl") == tmp_path / "bench" / "test.jsonl"
 
 
 def test_a_file_that_a_local_folder_lacks_is_not_downloaded(tmp_path: Path) -> None:
-    files = Files("bench", "some/bench", local=str(tmp_path))
+    files = BenchmarkFiles("bench", "some/bench", local=str(tmp_path))
     for attempt in (lambda: files.get("a.csv", "a.csv"), lambda: files.rows("test", "a.csv")):
         with pytest.raises(VersaTuneError, match="so nothing is downloaded.*some/bench"):
             attempt()
@@ -36,12 +36,12 @@ def test_a_download_that_cannot_be_had_names_the_remedy(monkeypatch: pytest.Monk
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
-    files = Files("bench", "some/bench-that-is-not-here")
+    files = BenchmarkFiles("bench", "some/bench-that-is-not-here")
     for attempt in (lambda: files.get("a.csv", "home.csv"), lambda: files.rows("test", "home.csv")):
         with pytest.raises(VersaTuneError) as error:
             attempt()
-        for told in ("some/bench-that-is-not-here", f"{VARIABLE}=FOLDER", "FOLDER as bench/home.csv", "--metadata"):
-            assert told in str(error.value)
+        for message in ("some/bench-that-is-not-here", f"{VARIABLE}=FOLDER", "FOLDER as bench/home.csv", "--metadata"):
+            assert message in str(error.value)
 
 
 def test_without_a_split_of_examples_the_first_row_is_shown_and_not_scored(
@@ -49,7 +49,7 @@ def test_without_a_split_of_examples_the_first_row_is_shown_and_not_scored(
 ) -> None:
     rows = [{"n": number} for number in range(5)]
     write(tmp_path, "test.jsonl", rows)
-    files = Files("bench", "some/bench", local=str(tmp_path))
+    files = BenchmarkFiles("bench", "some/bench", local=str(tmp_path))
     with caplog.at_level(logging.WARNING):
         shots, scored = files.shots_and_rows(("train", "train.jsonl"), ("test", "test.jsonl"))
     assert (shots, scored) == (rows[:1], rows[1:])

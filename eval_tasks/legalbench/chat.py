@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from versatune_plugin.evaluation.legalbench.rows import KNOWN
-from versatune_plugin.evaluation.legalbench.scoring import NO_CLASS, found_names, is_near, parts, row_score, stems
+from versatune_plugin.eval_tasks.legalbench.rows import KNOWN
+from versatune_plugin.eval_tasks.legalbench.scoring import NO_CLASS, found_names, is_near, parts, row_score, stems
 from versatune_plugin.evaluation.reading.formulas import quantity
 from versatune_plugin.evaluation.reading.options import label, label_list
-from versatune_plugin.evaluation.reading.text import answer, first_line, lines, normalise, settled, stated, words
+from versatune_plugin.evaluation.reading.text import answer, first_line, lines, normalise, resolved, stated, words
 
 _REFUSES = re.compile(r"\b(?:not|cannot|unable|unsure|unclear|unknown|sorry)\b|n't\b", re.IGNORECASE)
 _MEANINGS = {subtask.name: subtask.labels for subtask in KNOWN.values()}
@@ -98,7 +98,7 @@ def _said(text: str) -> str:
     """What an answer states, or its first line."""
     plain = words(text)
     said = stated(plain, first_line)
-    return (settled(said, plain) or "") if said else (lines(plain) or [""])[0]
+    return (resolved(said, plain) or "") if said else (lines(plain) or [""])[0]
 
 
 _BY_KIND: dict[str, Callable[[Mapping[str, Any], str], tuple[Any, bool]]] = {

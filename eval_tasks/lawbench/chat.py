@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from versatune_plugin.evaluation.lawbench.rows import LETTERS, labels
-from versatune_plugin.evaluation.lawbench.scoring import answer_score, arabic, f1, label_f1, months_score
+from versatune_plugin.eval_tasks.lawbench.rows import LETTERS, labels
+from versatune_plugin.eval_tasks.lawbench.scoring import answer_score, arabic, f1, label_f1, months_score
 from versatune_plugin.evaluation.reading.formulas import quantity
 from versatune_plugin.evaluation.reading.options import option_letter
 from versatune_plugin.evaluation.reading.text import answer, ascii_marks, first_line, stated, words
