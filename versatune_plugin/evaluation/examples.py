@@ -42,7 +42,11 @@ def no_examples(benchmark: str, reason: str) -> type[ContextSampler]:
 
     class NoExamples(ContextSampler):
         def sample(self, n: int, eval_doc: Mapping[str, Any] | None = None, df: Any = None, **_: Any) -> Rows:
-            """Raises `VersaTuneError`."""
+            """Refuse.
+
+            Raises:
+                VersaTuneError: always.
+            """
             raise VersaTuneError(f"--num_fewshot {n}: {benchmark} takes no examples: {reason}; leave the option out")
 
     return NoExamples

@@ -135,7 +135,13 @@ class Files:
     def examples(self, split: str, at_home: str, configuration: str | None = None) -> list[dict[str, Any]]:
         """The first rows (`MOST`) of a split that is not scored; none where a local folder has no such file.
 
-        Args, Raises: as of `rows`.
+        Args:
+            split: on the hub.
+            at_home: as for `rows`.
+            configuration: as for `rows`.
+
+        Raises:
+            VersaTuneError: as `get`.
         """
         if self.local is not None and not (self.local / at_home).is_file():
             return []
@@ -150,7 +156,8 @@ class Files:
         not scored, which is logged.
 
         Args:
-            shots, rows: split on the hub and file at home, of either.
+            shots: split on the hub and file at home of the rows that are shown.
+            rows: the same of those that are scored.
         """
         scored = self.rows(*rows)
         if shown := self.examples(*shots):

@@ -235,7 +235,15 @@ def _read_variant(file: Path, payload: Mapping[str, Any], prefix: str, run: Run)
 
 
 def _refuse_different(path: Path, measured: Sequence[Measured]) -> None:
-    """Raises: VersaTuneError: files of one directory that were not measured alike."""
+    """Refuse files of one directory that were not measured alike.
+
+    Args:
+        path: the directory.
+        measured: what each file says.
+
+    Raises:
+        VersaTuneError: two of them differ; the settings are named.
+    """
     lines: list[str] = []
     for number, one in enumerate(measured):
         for earlier in measured[:number]:
@@ -260,7 +268,15 @@ def _refuse_different(path: Path, measured: Sequence[Measured]) -> None:
 
 
 def _refuse_several(path: Path, models: Mapping[str, Sequence[Path]]) -> NoReturn:
-    """Args: the directory, and the files by model."""
+    """Refuse a directory with results of several models.
+
+    Args:
+        path: the directory.
+        models: the files by model.
+
+    Raises:
+        VersaTuneError: always; it names a directory for each model.
+    """
     told = f"{path} holds results of several models ({', '.join(models)}); give one directory for each"
     homes = [Path(os.path.commonpath([file.parent for file in files])) for files in models.values()]
     if len({path, *homes}) > len(homes):
@@ -276,7 +292,17 @@ def _rows(counts: Mapping[str, Mapping[str, int]], tasks: Sequence[str]) -> int 
 
 
 def _score(result: Mapping[str, Any], parts: Sequence[Mapping[str, Any]], limited: bool, file: Path) -> Score:
-    """Args: the benchmark's result, and those of the sub-tasks that it is the plain mean of, if any."""
+    """The score of a benchmark with its standard error.
+
+    Args:
+        result: the benchmark's, of lm-eval.
+        parts: results of the sub-tasks that it is the plain mean of, if any.
+        limited: whether only a part of the rows was scored.
+        file: where the result is from, for the error.
+
+    Raises:
+        VersaTuneError: there is no score.
+    """
     try:
         value = float(result["vt_score,none"])
     except (KeyError, TypeError, ValueError) as error:
