@@ -2,6 +2,7 @@
 #   make quickstart   environment, install, the whole path on a small model
 #   make test         environment, install, lint, tests
 #   make compat       the same tests under newer versions of Axolotl, each in an environment of its own (about 8 GB)
+#   make docs         the site of the documentation, into build/docs
 #   make lint | bench | clean
 # Another Python: make test PYTHON=python3.12. Versions are pinned for Python 3.11 (constraints/py311.txt) and for what
 # `make compat` installs; any other Python gets the newest versions that setup.cfg admits.
@@ -21,7 +22,7 @@ ACTIVATED := PATH="$(CURDIR)/$(BIN):$$PATH"
 # Axolotl's imports take three times as long where Python may not keep the bytecode it compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: quickstart test pytest compat lint format bench clean
+.PHONY: quickstart test pytest compat lint format docs bench clean
 
 quickstart: $(INSTALLED)
 	$(ACTIVATED) versatune quickstart
@@ -46,6 +47,11 @@ lint: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+# The variable silences an advertisement of the theme's.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "open build/docs/index.html; with the search: $(BIN)/python -m mkdocs serve"
 
 bench: $(INSTALLED)
 	@for script in benchmarks/*.py; do echo "$$script"; $(ACTIVATED) python "$$script" || exit 1; done
@@ -72,5 +78,5 @@ $(INSTALLED): setup.cfg setup.py pyproject.toml $(wildcard constraints/*.txt)
 	if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$index}"; fi; \
 	set -x; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$pinned uv; \
-	$(BIN)/uv pip install --python $(BIN)/python $$pinned $${pinned:+--build-constraints $$pins} -e '.[quickstart,dev]'
+	$(BIN)/uv pip install --python $(BIN)/python $$pinned $${pinned:+--build-constraints $$pins} -e '.[quickstart,dev,docs]'
 	@touch $@
