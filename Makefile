@@ -3,6 +3,7 @@
 #   make test         environment, install, lint, tests
 #   make compat       the same tests under newer versions of Axolotl, each in an environment of its own (about 8 GB)
 #   make docs         the site of the documentation, into build/docs
+#   make architecture the picture of the rooms in docs/design.md, from the imports
 #   make lint | bench | clean
 # Another Python: make test PYTHON=python3.12. Versions are pinned for Python 3.11 (constraints/py311.txt) and for what
 # `make compat` installs; any other Python gets the newest versions that setup.cfg admits.
@@ -22,7 +23,7 @@ ACTIVATED := PATH="$(CURDIR)/$(BIN):$$PATH"
 # Axolotl's imports take three times as long where Python may not keep the bytecode it compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: quickstart test pytest compat lint format docs bench clean
+.PHONY: quickstart test pytest compat lint format docs architecture bench clean
 
 quickstart: $(INSTALLED)
 	$(ACTIVATED) versatune quickstart
@@ -52,6 +53,9 @@ format: $(INSTALLED)
 docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "open build/docs/index.html; with the search: $(BIN)/python -m mkdocs serve"
+
+architecture: $(INSTALLED)
+	$(BIN)/python docs/draw_architecture.py
 
 bench: $(INSTALLED)
 	@for script in benchmarks/*.py; do echo "$$script"; $(ACTIVATED) python "$$script" || exit 1; done

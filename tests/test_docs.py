@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,10 +22,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def _module(path: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    spec = importlib.util.spec_from_file_location(path.replace("/", "_").removesuffix(".py"), ROOT / path)
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
@@ -78,6 +79,26 @@ def test_every_page_stands_in_the_navigation_once() -> None:
     listed = sorted(_pages_of(configuration["nav"]))
     there = [path.relative_to(ROOT).as_posix() for path in MARKDOWN]
     assert listed == sorted([*there, *(f"api/{name}.md" for name in PAGES.rooms())])
+
+
+def test_the_picture_of_the_rooms_is_what_the_imports_are() -> None:
+    drawing = _module("docs/draw_architecture.py")
+    assert drawing.PICTURE.read_text(encoding="utf-8") == drawing.picture(), "run `make architecture`"
+
+
+def test_boxes_of_the_picture_lie_apart_and_arrows_point_down() -> None:
+    drawing = _module("docs/draw_architecture.py")
+    of = drawing.arrows()
+    found = drawing.boxes(of, drawing.drawn(of))
+    assert found.keys() == of.keys()
+    for one, two in combinations(found.values(), 2):
+        aside = one.x + drawing.WIDTH < two.x or two.x + drawing.WIDTH < one.x
+        assert aside or one.y + one.height < two.y or two.y + two.height < one.y
+        assert all(len(text) <= drawing.LETTERS for _, text in (*one.lines, *two.lines))
+    assert all(found[name].y + found[name].height < found[other].y for name in of for other in of[name])
+    # What no arrow shows is written into the box.
+    for name, shown in drawing.drawn(of).items():
+        assert all(other in " ".join(text for _, text in found[name].lines) for other in of[name] - shown)
 
 
 SECTIONS = ("Args", "Attributes", "Raises")
