@@ -15,6 +15,9 @@ PINS :=
 # Axolotl 0.20 and 0.21 need Python 3.12.
 COMPAT ?= 0.20 0.21
 COMPAT_PYTHON ?= python3.12
+# Benchmarks that need neither data nor other packages (benchmarks/RESULTS.md), and a commit to compare with.
+BENCH ?= overhead measuring_cost resume scale digests startup_cost task_index
+BEFORE :=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # as an activated environment would have it: `axolotl`, `accelerate` and `lm_eval` are found
@@ -57,8 +60,21 @@ docs: $(INSTALLED)
 architecture: $(INSTALLED)
 	$(BIN)/python docs/draw_architecture.py
 
+# Two commits are compared by turns, since a machine's speed drifts: make bench BEFORE=main BENCH=overhead
 bench: $(INSTALLED)
-	@for script in benchmarks/*.py; do echo "$$script"; $(ACTIVATED) python "$$script" || exit 1; done
+	@set -e; trees=.; before=build/before; \
+	if [ -n "$(BEFORE)" ]; then \
+		git worktree remove --force $$before 2>/dev/null || true; \
+		git worktree add --quiet --detach $$before "$(BEFORE)"; \
+		trap "git worktree remove --force $$before" EXIT; \
+		trees="$$before ."; \
+	fi; \
+	for script in $(BENCH); do \
+		for tree in $$trees; do \
+			echo "$$script ($$(git -C $$tree describe --always --dirty))"; \
+			(cd $$tree; PYTHONPATH="$$PWD" $(ACTIVATED) python benchmarks/$$script.py); \
+		done; \
+	done
 
 clean:
 	rm -rf $(VENV) .compat build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -81,6 +81,18 @@ def test_every_page_stands_in_the_navigation_once() -> None:
     assert listed == sorted([*there, *(f"api/{name}.md" for name in PAGES.rooms())])
 
 
+def test_forms_of_issues_ask_for_what_an_answer_needs() -> None:
+    folder = ROOT / ".github" / "ISSUE_TEMPLATE"
+    if not folder.is_dir():
+        pytest.skip("a source distribution has no .github")
+    for form in sorted({*folder.glob("*.yml")} - {folder / "config.yml"}):
+        read = yaml.safe_load(form.read_text(encoding="utf-8"))
+        assert {"name", "description", "body"} <= read.keys()
+        asked = [entry["attributes"]["label"] for entry in read["body"]]
+        assert len({entry["id"] for entry in read["body"]}) == len(asked)
+        assert any("`versatune --version`" in label for label in asked), form.name
+
+
 def test_the_picture_of_the_rooms_is_what_the_imports_are() -> None:
     drawing = _module("docs/draw_architecture.py")
     assert drawing.PICTURE.read_text(encoding="utf-8") == drawing.picture(), "run `make architecture`"
