@@ -67,6 +67,20 @@ def test_every_name_and_path_exists(path: Path) -> None:
     assert [one for one in sorted(mentioned) if "NAME" not in one and not (ROOT / one).exists()] == []
 
 
+@page
+def test_every_configuration_shown_is_yaml(path: Path) -> None:
+    for block in re.findall(r"^```yaml\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+        assert isinstance(yaml.safe_load(block), dict)
+
+
+def test_the_readme_answers_a_newcomer_in_order() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    asked = ["See it work", "Use it on your run", "What it promises", "Where the rest is"]
+    assert re.findall("^## (.*)$", text, re.MULTILINE) == asked
+    assert all(f"\nmake {target} " in text for target in ("quickstart", "test"))
+    assert len(text.splitlines()) <= 110
+
+
 def _pages_of(nav: Any) -> Iterator[str]:
     if isinstance(nav, str):
         yield nav
