@@ -2,6 +2,8 @@
 #   make quickstart   environment, install, the whole path on a small model
 #   make test         environment, install, lint, tests
 #   make compat       the same tests under newer versions of Axolotl, each in an environment of its own (about 8 GB)
+#   make docs         the site of the documentation, into build/docs
+#   make architecture the picture of the rooms in docs/design.md, from the imports
 #   make lint | bench | clean
 # Another Python: make test PYTHON=python3.12. Versions are pinned for Python 3.11 (constraints/py311.txt) and for what
 # `make compat` installs; any other Python gets the newest versions that setup.cfg admits.
@@ -13,6 +15,9 @@ PINS :=
 # Axolotl 0.20 and 0.21 need Python 3.12.
 COMPAT ?= 0.20 0.21
 COMPAT_PYTHON ?= python3.12
+# Benchmarks that need neither data nor other packages (benchmarks/RESULTS.md), and a commit to compare with.
+BENCH ?= overhead measuring_cost resume scale digests startup_cost task_index
+BEFORE :=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # as an activated environment would have it: `axolotl`, `accelerate` and `lm_eval` are found
@@ -21,7 +26,7 @@ ACTIVATED := PATH="$(CURDIR)/$(BIN):$$PATH"
 # Axolotl's imports take three times as long where Python may not keep the bytecode it compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: quickstart test pytest compat lint format bench clean
+.PHONY: quickstart test pytest compat lint format docs architecture bench clean
 
 quickstart: $(INSTALLED)
 	$(ACTIVATED) versatune quickstart
@@ -47,8 +52,29 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+# The variable silences an advertisement of the theme's.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "open build/docs/index.html; with the search: $(BIN)/python -m mkdocs serve"
+
+architecture: $(INSTALLED)
+	$(BIN)/python docs/draw_architecture.py
+
+# Two commits are compared by turns, since a machine's speed drifts: make bench BEFORE=main BENCH=overhead
 bench: $(INSTALLED)
-	@for script in benchmarks/*.py; do echo "$$script"; $(ACTIVATED) python "$$script" || exit 1; done
+	@set -e; trees=.; before=build/before; \
+	if [ -n "$(BEFORE)" ]; then \
+		git worktree remove --force $$before 2>/dev/null || true; \
+		git worktree add --quiet --detach $$before "$(BEFORE)"; \
+		trap "git worktree remove --force $$before" EXIT; \
+		trees="$$before ."; \
+	fi; \
+	for script in $(BENCH); do \
+		for tree in $$trees; do \
+			echo "$$script ($$(git -C $$tree describe --always --dirty))"; \
+			(cd $$tree; PYTHONPATH="$$PWD" $(ACTIVATED) python benchmarks/$$script.py); \
+		done; \
+	done
 
 clean:
 	rm -rf $(VENV) .compat build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -72,5 +98,5 @@ $(INSTALLED): setup.cfg setup.py pyproject.toml $(wildcard constraints/*.txt)
 	if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$index}"; fi; \
 	set -x; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$pinned uv; \
-	$(BIN)/uv pip install --python $(BIN)/python $$pinned $${pinned:+--build-constraints $$pins} -e '.[quickstart,dev]'
+	$(BIN)/uv pip install --python $(BIN)/python $$pinned $${pinned:+--build-constraints $$pins} -e '.[quickstart,dev,docs]'
 	@touch $@

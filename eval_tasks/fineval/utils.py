@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import DataError
 from versatune_plugin.evaluation.benchmark_files import BenchmarkFiles, Splits, loader
 from versatune_plugin.evaluation.choices import chat_score, letter_row
 from versatune_plugin.evaluation.choices import choice_score as score
@@ -89,7 +89,7 @@ def _from_archive(path: Path, name: str) -> bytes:
     with zipfile.ZipFile(path) as archive:
         found = [member for member in archive.namelist() if PurePosixPath(member).name == name]
         if len(found) != 1:
-            raise VersaTuneError(f"{path} (from {REPOSITORY}) holds {len(found)} files named {name}; one is expected")
+            raise DataError(f"{path} (from {REPOSITORY}) holds {len(found)} files named {name}; one is expected")
         return archive.read(found[0])
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import DataError
 from versatune_plugin.evaluation.benchmark_files import LOG, VARIABLE, BenchmarkFiles, Splits, loader
 from versatune_plugin.evaluation.task_files import SubTasks
 
@@ -90,7 +90,7 @@ def load(files: BenchmarkFiles, subtask: str) -> Splits:
     example, scored, split = _example_and_rows(asked, files)
     missing = {*asked.fields, "answer"} - set(scored[0])
     if missing:
-        raise VersaTuneError(f"LegalBench, {asked.name}: the rows have no column {', '.join(sorted(missing))}")
+        raise DataError(f"LegalBench, {asked.name}: the rows have no column {', '.join(sorted(missing))}")
     labels = _labels(asked, [row["answer"] for row in (*example, *scored)])
     rows = [
         {
@@ -152,7 +152,7 @@ def _table(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         rows = [{key: value or "" for key, value in row.items()} for row in csv.DictReader(file, delimiter="\t")]
     if not rows:
-        raise VersaTuneError(f"{path} has no rows")
+        raise DataError(f"{path} has no rows")
     return rows
 
 
@@ -163,7 +163,7 @@ def _row_of_prompt(path: Path) -> dict[str, str]:
     choices = re.findall(r"^([0-4]): (.+)$", text, re.MULTILINE)[:5]
     answer = re.search(r"^Answer: ([0-4])$", text, re.MULTILINE)
     if question is None or answer is None or len(choices) < 5:
-        raise VersaTuneError(f"{path} does not show one question with five choices and its answer")
+        raise DataError(f"{path} does not show one question with five choices and its answer")
     return {
         "question": question[1],
         **{f"choice_{number}": choice.removeprefix('"').removesuffix('"') for number, choice in choices},

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import DataError
 from versatune_plugin.evaluation.benchmark_files import LOG, BenchmarkFiles, Splits, loader
 from versatune_plugin.evaluation.examples import no_examples
 from versatune_plugin.evaluation.reading.options import candidate, label, option_letter
@@ -48,7 +48,7 @@ def load(files: BenchmarkFiles) -> Splits:
     rows = []
     for row in _read(files.get(scored, scored)):
         if _shared(row) not in examples:
-            raise VersaTuneError(f"no example of {EXAMPLES} fits the question {row['id']} of {scored}")
+            raise DataError(f"no example of {EXAMPLES} fits the question {row['id']} of {scored}")
         rows.append(_row(row, examples[_shared(row)]))
     return {"test": rows}
 

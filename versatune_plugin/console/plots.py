@@ -12,9 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from versatune_plugin.artifacts.record import WEIGHT_LINES
+from versatune_plugin.console.palette import PALETTE
 
-# Okabe and Ito's palette, which the common forms of colour blindness keep apart, with a grey for its yellow.
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#7F7F7F")
 LINES = ("-", "--", ":")
 GREY = "#5F5F5F"
 

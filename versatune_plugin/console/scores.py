@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from versatune_plugin.console.palette import PALETTE
 from versatune_plugin.evaluation.benchmarks import BENCHMARKS, DOMAINS
-from versatune_plugin.evaluation.scores import Gain, Run, Score, mean_gain, references, told
+from versatune_plugin.evaluation.scores import Gain, Run, Score, describe_differences, mean_gain, references
 from versatune_plugin.evaluation.unread import warnings
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#7F7F7F")
 # Below the table: text of users' files, whole, whatever the terminal's width.
 NOTE: dict[str, Any] = {"style": "yellow", "markup": False, "soft_wrap": True}
 
@@ -46,7 +46,7 @@ def show_scores(runs: Sequence[Run], gains: Sequence[Gain]) -> None:
         for reference in {other.name: other for other in found.values()}.values():
             lines = {name: run.unlike(reference)[name] for name, other in found.items() if other is reference}
             console.print(f"  †: {run.name} was measured under other settings than {reference.name}", **NOTE)
-            for line in told(lines, reference.name):
+            for line in describe_differences(lines, reference.name):
                 console.print(f"     {line}", **NOTE)
     for warning in (warning for run in runs for warning in warnings(run)):
         console.print(f"  {warning}", **NOTE)
@@ -75,7 +75,7 @@ def plot_radar(runs: Sequence[Run], path: Path) -> None:
         if any(score is None for score in scores):
             continue
         values = [100 * score.value for score in scores if score is not None]
-        colour = COLOURS[number % len(COLOURS)]
+        colour = PALETTE[number % len(PALETTE)]
         axes.plot([*angles, angles[0]], [*values, values[0]], color=colour, linewidth=2, label=run.name)
         axes.fill(angles, values, color=colour, alpha=0.08)
     axes.set_xticks(angles, list(DOMAINS))

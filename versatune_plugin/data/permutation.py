@@ -46,7 +46,8 @@ class Permutation:
 
     Args:
         size: number of rows, at least 1.
-        seed, labels: as for `stream`.
+        seed: the user's seed.
+        labels: what the order is for, as for `stream`.
     """
 
     def __init__(self, size: int, seed: int, *labels: str | int) -> None:

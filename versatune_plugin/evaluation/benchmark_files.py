@@ -15,7 +15,7 @@ from typing import Any
 
 from datasets import Dataset
 
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import DataError
 
 LOG = logging.getLogger("versatune.evaluation")
 VARIABLE = "VERSATUNE_EVAL_DATA"
@@ -139,7 +139,13 @@ class BenchmarkFiles:
     def examples(self, split: str, local_path: str, configuration: str | None = None) -> list[dict[str, Any]]:
         """The first rows (`MOST`) of a split that is not scored; none where a local folder has no such file.
 
-        Args, Raises: as of `rows`.
+        Args:
+            split: on the hub.
+            local_path: as for `rows`.
+            configuration: as for `rows`.
+
+        Raises:
+            VersaTuneError: as `get`.
         """
         if self.local is not None and not (self.local / local_path).is_file():
             return []
@@ -150,11 +156,16 @@ class BenchmarkFiles:
     ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """The rows to show as examples, and those to score, of a benchmark that shows one by default.
 
-        A local folder may lack the split that examples come from. Then the first row to score is the example and is
-        not scored, which is logged.
+                A local folder may lack the split that examples come from. Then the first row to score is the example and is
+                not scored, which is logged.
 
-        Args:
-            shots, rows: split on the hub and local file, of either.
+                Args:
+        <<<<<<< HEAD:versatune_plugin/evaluation/benchmark_files.py
+                    shots, rows: split on the hub and local file, of either.
+        =======
+                    shots: split on the hub and local file of the rows that are shown.
+                    rows: the same of those that are scored.
+        >>>>>>> docs14:versatune_plugin/evaluation/files.py
         """
         scored = self.rows(*rows)
         if shown := self.examples(*shots):
@@ -166,13 +177,13 @@ class BenchmarkFiles:
         assert self.local is not None
         path = self.local / local_path
         if not path.is_file():
-            raise VersaTuneError(
+            raise DataError(
                 f"{path} is missing: {VARIABLE} (or --metadata) names a local folder, so nothing is downloaded. Put "
                 f"the file there, or unset {VARIABLE} to take it from the hub ({self.repository})"
             )
         return path
 
-    def unavailable(self, what: str, local_path: str, error: Exception) -> VersaTuneError:
+    def unavailable(self, what: str, local_path: str, error: Exception) -> DataError:
         """The error of a download that failed, with the remedy.
 
         Args:
@@ -180,7 +191,7 @@ class BenchmarkFiles:
             local_path: where it is looked for below the local folder of the benchmark.
             error: of the download.
         """
-        return VersaTuneError(
+        return DataError(
             f"cannot download {what} of {self.repository} ({type(error).__name__}: {error}). "
             f"Download it where there is a network, put it into FOLDER as {self.folder}/{local_path}, and name FOLDER: "
             f'{VARIABLE}=FOLDER, or --metadata \'{{"{METADATA}": "FOLDER"}}\''

@@ -45,7 +45,9 @@ def letter_row(question: str, mark: str, gold: int, options: Sequence[str], **fu
     Args:
         question: what stands before the options.
         mark: what stands behind them, for example ``Answer:``.
-        gold, options, further: as of `choice_row`.
+        gold: as of `choice_row`.
+        options: the same.
+        further: the same.
     """
     query = f"{question}\n{lettered(options)}\n{mark}"
     return choice_row(query, LETTERS[: len(options)], gold, options, **further)

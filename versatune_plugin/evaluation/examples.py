@@ -7,7 +7,7 @@ from typing import Any
 
 from lm_eval.api.samplers import ContextSampler
 
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import ConfigurationError
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -24,7 +24,7 @@ def first_examples(benchmark: str, source: str) -> type[ContextSampler]:
         def sample(self, n: int, eval_doc: Mapping[str, Any] | None = None, df: Any = None, **_: Any) -> Rows:
             """The first ``n`` rows; raises `VersaTuneError` where there are not as many."""
             if n > len(self.df):
-                raise VersaTuneError(
+                raise ConfigurationError(
                     f"--num_fewshot {n}: {benchmark} has {len(self.df)} examples here ({source}); ask for no more"
                 )
             return list(self.df[:n])
@@ -42,7 +42,13 @@ def no_examples(benchmark: str, reason: str) -> type[ContextSampler]:
 
     class NoExamples(ContextSampler):
         def sample(self, n: int, eval_doc: Mapping[str, Any] | None = None, df: Any = None, **_: Any) -> Rows:
-            """Raises `VersaTuneError`."""
-            raise VersaTuneError(f"--num_fewshot {n}: {benchmark} takes no examples: {reason}; leave the option out")
+            """Refuse.
+
+            Raises:
+                VersaTuneError: always.
+            """
+            raise ConfigurationError(
+                f"--num_fewshot {n}: {benchmark} takes no examples: {reason}; leave the option out"
+            )
 
     return NoExamples

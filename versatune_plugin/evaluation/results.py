@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import ArtifactError
 from versatune_plugin.evaluation.benchmarks import BENCHMARKS, DOMAINS, PREFIXES
 from versatune_plugin.evaluation.scores import (
     Gain,
@@ -64,7 +64,7 @@ def read_runs(paths: Iterable[Path]) -> list[Run]:
         runs += _read_table(path) if path.suffix == ".csv" else _read_results(path)
     twice = sorted({run.name for run in runs if sum(other.name == run.name for other in runs) > 1})
     if twice:
-        raise VersaTuneError(f"several runs are named {', '.join(twice)}; rename their directories or rows")
+        raise ArtifactError(f"several runs are named {', '.join(twice)}; rename their directories or rows")
     return runs
 
 
@@ -174,7 +174,7 @@ def _gain(gain: Gain) -> dict[str, Any]:
 def _read_results(path: Path) -> list[Run]:
     files = sorted(path.rglob("results*.json"), key=lambda file: file.name) if path.is_dir() else [path]
     if not files or not path.exists():
-        raise VersaTuneError(f"{path}: no results of lm-eval; run it with `--output_path {path}`")
+        raise ArtifactError(f"{path}: no results of lm-eval; run it with `--output_path {path}`")
     name = path.name if path.is_dir() else path.stem
     runs = {prefix: Run(f"{name}{suffix}") for suffix, prefix in PREFIXES.items()}
     measured: dict[str, list[Measured]] = {prefix: [] for prefix in runs}
@@ -188,7 +188,7 @@ def _read_results(path: Path) -> list[Run]:
                 if settings:
                     measured[prefix].append(Measured(file, model, settings))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise VersaTuneError(f"{file}: not a result file of lm-eval ({type(error).__name__}: {error})") from error
+            raise ArtifactError(f"{file}: not a result file of lm-eval ({type(error).__name__}: {error})") from error
         models.setdefault(str(payload.get("model_name") or "without a name"), []).append(file)
     if len(models) > 1:
         _refuse_several(path, models)
@@ -196,7 +196,7 @@ def _read_results(path: Path) -> list[Run]:
         _refuse_different(path, alike)
     found = [run for run in runs.values() if run.benchmarks]
     if not found:
-        raise VersaTuneError(f"{path}: none of our benchmarks is in it; run lm_eval with `--tasks 'versatune_*'`")
+        raise ArtifactError(f"{path}: none of our benchmarks is in it; run lm_eval with `--tasks 'versatune_*'`")
     return found
 
 
@@ -231,7 +231,15 @@ def _read_variant(file: Path, payload: Mapping[str, Any], prefix: str, run: Run)
 
 
 def _refuse_different(path: Path, measured: Sequence[Measured]) -> None:
-    """Raises: VersaTuneError: files of one directory that were not measured alike."""
+    """Refuse files of one directory that were not measured alike.
+
+    Args:
+        path: the directory.
+        measured: what each file says.
+
+    Raises:
+        VersaTuneError: two of them differ; the settings are named.
+    """
     lines: list[str] = []
     for number, one in enumerate(measured):
         for earlier in measured[:number]:
@@ -248,7 +256,7 @@ def _refuse_different(path: Path, measured: Sequence[Measured]) -> None:
             if found:
                 break
     if lines:
-        raise VersaTuneError(
+        raise ArtifactError(
             f"{path} holds results that were measured under different settings and are no one run:\n"
             + "\n".join(lines)
             + "\ngive each of them a directory of its own, or remove those that do not belong here and measure again"
@@ -256,12 +264,20 @@ def _refuse_different(path: Path, measured: Sequence[Measured]) -> None:
 
 
 def _refuse_several(path: Path, models: Mapping[str, Sequence[Path]]) -> NoReturn:
-    """Args: the directory, and the files by model."""
+    """Refuse a directory with results of several models.
+
+    Args:
+        path: the directory.
+        models: the files by model.
+
+    Raises:
+        VersaTuneError: always; it names a directory for each model.
+    """
     message = f"{path} holds results of several models ({', '.join(models)}); give one directory for each"
     homes = [Path(os.path.commonpath([file.parent for file in files])) for files in models.values()]
     if len({path, *homes}) > len(homes):
         message += f": `axolotl versatune scores {' '.join(map(str, homes))}`"
-    raise VersaTuneError(message)
+    raise ArtifactError(message)
 
 
 def _rows(counts: Mapping[str, Mapping[str, int]], tasks: Sequence[str]) -> int | None:
@@ -272,11 +288,21 @@ def _rows(counts: Mapping[str, Mapping[str, int]], tasks: Sequence[str]) -> int 
 
 
 def _score(result: Mapping[str, Any], parts: Sequence[Mapping[str, Any]], limited: bool, file: Path) -> Score:
-    """Args: the benchmark's result, and those of the sub-tasks that it is the plain mean of, if any."""
+    """The score of a benchmark with its standard error.
+
+    Args:
+        result: the benchmark's, of lm-eval.
+        parts: results of the sub-tasks that it is the plain mean of, if any.
+        limited: whether only a part of the rows was scored.
+        file: where the result is from, for the error.
+
+    Raises:
+        VersaTuneError: there is no score.
+    """
     try:
         value = float(result["vt_score,none"])
     except (KeyError, TypeError, ValueError) as error:
-        raise VersaTuneError(f"{file}: {result.get('alias', 'a benchmark')} has no vt_score") from error
+        raise ArtifactError(f"{file}: {result.get('alias', 'a benchmark')} has no vt_score") from error
     stderr = _number(result, "vt_score_stderr,none")
     if parts:
         # lm-eval 0.4.11 writes the error of a mean over rows for that of a mean over sub-tasks.
@@ -296,18 +322,16 @@ def _read_table(path: Path) -> list[Run]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file, restkey=""))
     except OSError as error:
-        raise VersaTuneError(f"{path}: {error.strerror}") from error
+        raise ArtifactError(f"{path}: {error.strerror}") from error
     if longer := [number for number, row in enumerate(rows, start=2) if "" in row]:
-        raise VersaTuneError(f"{path}, line {longer[0]}: more cells than columns")
+        raise ArtifactError(f"{path}, line {longer[0]}: more cells than columns")
     if not rows or "model" not in rows[0]:
-        raise VersaTuneError(f"{path}: a table needs a column `model` and one for each benchmark, in percent")
+        raise ArtifactError(f"{path}: a table needs a column `model` and one for each benchmark, in percent")
     if rows[0].keys() >= NEEDED:
         return _read_figures(path, rows)
     unknown = [name for name in rows[0] if name not in ("model", "average", *BENCHMARKS)]
     if unknown:
-        raise VersaTuneError(
-            f"{path}: unknown columns {', '.join(unknown)}; the benchmarks are {', '.join(BENCHMARKS)}"
-        )
+        raise ArtifactError(f"{path}: unknown columns {', '.join(unknown)}; the benchmarks are {', '.join(BENCHMARKS)}")
     runs = []
     for number, row in enumerate(rows, start=2):
         run = Run(row["model"])
@@ -329,7 +353,7 @@ def _read_figures(path: Path, rows: Sequence[Mapping[str, str]]) -> list[Run]:
                 for column in ("percent", "stderr", "unparsed")
             )
             if value is None:
-                raise VersaTuneError(f"{path}, line {number}: {row['figure']} has no percent")
+                raise ArtifactError(f"{path}, line {number}: {row['figure']} has no percent")
             run = runs.setdefault(row["model"], Run(row["model"]))
             run.benchmarks[row["figure"]] = Score(value, stderr, unparsed, row["partial"] == "1")
             if digest := row.get("settings"):
@@ -349,5 +373,5 @@ def _share(percent: str | None, name: str, path: Path, line: int) -> float | Non
     except ValueError:
         value = math.nan
     if not 0 <= value <= 100:
-        raise VersaTuneError(f"{path}, line {line}: {name} is {percent!r}; write percent, 0 to 100")
+        raise ArtifactError(f"{path}, line {line}: {name} is {percent!r}; write percent, 0 to 100")
     return value / 100

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import ArtifactError
 from versatune_plugin.evaluation.benchmarks import BENCHMARKS, DOMAINS
 from versatune_plugin.evaluation.settings import Difference, Settings, Source, differences, grouped
 
@@ -122,17 +122,17 @@ def relative_gain(run: Run, baseline: Run) -> Gain:
     ours, theirs = run.average(), baseline.average()
     if ours is None or theirs is None:
         missing = [one.name for one, score in ((run, ours), (baseline, theirs)) if score is None]
-        raise VersaTuneError(
+        raise ArtifactError(
             f"no average of {' and '.join(missing)}: a relative gain needs all of {', '.join(BENCHMARKS)}"
         )
     if lines := describe_differences(run.unlike(baseline), baseline.name):
-        raise VersaTuneError(
+        raise ArtifactError(
             f"no gain of {run.name} over {baseline.name}, which were measured under different settings:\n"
             + "\n".join(f"  {line}" for line in lines)
             + "\nmeasure one of the two again, as the other was"
         )
     if theirs.value == 0:
-        raise VersaTuneError(f"the average of {baseline.name} is zero, so nothing is relative to it")
+        raise ArtifactError(f"the average of {baseline.name} is zero, so nothing is relative to it")
     errors = None
     if ours.stderr is not None and theirs.stderr is not None:
         errors = [
@@ -152,10 +152,6 @@ def describe_differences(unlike: Mapping[str, Sequence[Difference]], other: str)
     """
     found = [one for benchmark in unlike.values() for one in benchmark]
     return [f"{one.setting} is {one.value}, but {one.other} in {other}{where}" for one, where in grouped(found)]
-
-
-# Its name in console/scores.py.
-told = describe_differences
 
 
 def references(runs: Sequence[Run]) -> list[dict[str, Run]]:

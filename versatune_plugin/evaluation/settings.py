@@ -149,7 +149,8 @@ def differences(settings: Settings, other: Settings, whole_run: bool = False) ->
     """What two measurements do not share.
 
     Args:
-        settings, other: of one benchmark.
+        settings: of one measurement.
+        other: of another one of the same benchmark.
         whole_run: leave out what belongs to tasks, since the two are of different benchmarks.
     """
     if settings.said is None or other.said is None:

@@ -35,7 +35,14 @@ class StartToken:
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase) -> StartToken:
-        """Raises VersaTuneError for a tokenizer that has neither."""
+        """The token of a tokenizer: BOS, else EOS.
+
+        Args:
+            tokenizer: the base model's.
+
+        Raises:
+            VersaTuneError: it has neither.
+        """
         for role, token, number in (
             ("bos", tokenizer.bos_token, tokenizer.bos_token_id),
             ("eos", tokenizer.eos_token, tokenizer.eos_token_id),

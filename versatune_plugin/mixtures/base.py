@@ -105,7 +105,7 @@ class Requirements:
 class NamedMixture(ABC):
     """What ``mixture:`` may name.
 
-    Class attributes:
+    Attributes:
         name: in the YAML, ``mixture: NAME``.
         summary: one line for tables.
         source: paper, algorithm or equation.

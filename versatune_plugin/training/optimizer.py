@@ -49,7 +49,8 @@ def take_numbers(numbers: list[dict[str, Any]] | None, optimizer: Any, scheduler
 
     Args:
         numbers: of `configured_numbers`, before the checkpoint was loaded; None if that was too early to see.
-        optimizer, scheduler: with the checkpoint's state; accelerate may have wrapped them.
+        optimizer: with the checkpoint's state; accelerate may have wrapped it.
+        scheduler: the same.
         changed: the settings that were other ones when the checkpoint was saved.
 
     Raises:

@@ -67,7 +67,9 @@ def option_letter(text: str, letters: Sequence[str], meanings: Mapping[str, str]
 def option_letters(text: str, letters: Sequence[str]) -> str | None:
     """The letters of the options that an answer lists ("ACD", "A, C and D"), in their order; None where it lists none.
 
-    Args, as of `option_letter`.
+    Args:
+        text: of `reading.text.answer`.
+        letters: of the options, capitals.
     """
     known = "".join(letters)
     listed = re.compile(
@@ -98,7 +100,9 @@ def label(text: str, labels: Sequence[str], meanings: Mapping[str, str] | None =
 def label_list(text: str, labels: Sequence[str]) -> set[str] | None:
     """The labels that an answer lists; None where a part of the list is none of them.
 
-    Args, as of `label`.
+    Args:
+        text: of `reading.text.answer`.
+        labels: the possible ones.
     """
     plain, begins = words(text), _label_begins(labels, listed=True)
     tails = [said.value for said in stated(plain, lambda tail: (bool(tail.strip()), tail)) if said.value]
@@ -115,7 +119,9 @@ def label_list(text: str, labels: Sequence[str]) -> set[str] | None:
 def candidate(text: str, candidates: Sequence[str]) -> str | None:
     """The one of some literal strings (formulas of chemistry) that an answer names; case matters.
 
-    Args, as of `label`.
+    Args:
+        text: of `reading.text.answer`.
+        candidates: the possible strings.
     """
     if not candidates:
         return None

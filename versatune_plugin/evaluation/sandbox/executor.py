@@ -45,7 +45,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.errors import ConfigurationError
 
 LOG = logging.getLogger("versatune.evaluation")
 CONSENT = "HF_ALLOW_CODE_EVAL"
@@ -113,12 +113,12 @@ def require_consent() -> None:
         VersaTuneError: the user has not said so, or this is no Linux.
     """
     if sys.platform != "linux":
-        raise VersaTuneError(
+        raise ConfigurationError(
             "HumanEval and MBPP run code that a model wrote, within limits that only Linux has, and this is "
             f"{sys.platform}. Run them on Linux, in a container for example"
         )
     if os.environ.get(CONSENT) != "1":
-        raise VersaTuneError(
+        raise ConfigurationError(
             "HumanEval and MBPP run code that a model wrote on this machine. If you accept that, set the environment "
             f"variable {CONSENT}=1 and pass --confirm_run_unsafe_code to lm_eval; else leave the two tasks out"
         )
@@ -146,9 +146,9 @@ def require_protection() -> None:
     there = prevented(_trial())
     accepted = {name.strip() for name in os.environ.get(UNPROTECTED, "").split(",")} - {""}
     if unknown := sorted(accepted - set(REQUIRED)):
-        raise VersaTuneError(f"{UNPROTECTED} names {', '.join(unknown)}, but can only name {', '.join(REQUIRED)}")
+        raise ConfigurationError(f"{UNPROTECTED} names {', '.join(unknown)}, but can only name {', '.join(REQUIRED)}")
     if open_ways := [name for name in REQUIRED if name not in there and name not in accepted]:
-        raise VersaTuneError.collected(
+        raise ConfigurationError.collected(
             "this system cannot keep programs that a model wrote from",
             [
                 *(f"{name}: {PREVENTED[name]}" for name in open_ways),
@@ -251,10 +251,10 @@ def _outcome(status: int, report: bytes, errors: bytes) -> Outcome:
     if not report:
         if status < 0:
             return Outcome("failed", "its supervisor was killed", frozenset())
-        raise VersaTuneError(f"the child process of the executor failed: {errors.decode(errors='replace')[-2000:]}")
+        raise ConfigurationError(f"the child process of the executor failed: {errors.decode(errors='replace')[-2000:]}")
     said = json.loads(report)
     if "error" in said:
-        raise VersaTuneError(f"the executor cannot run a program here: {said['error']}")
+        raise ConfigurationError(f"the executor cannot run a program here: {said['error']}")
     if not said["clean"]:
         LOG.warning("a process that a tested program started could not be killed")
     return Outcome(said["verdict"], said["detail"], frozenset(said["isolation"]))
