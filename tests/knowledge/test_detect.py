@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.knowledge import DetectionOptions, Knowledge, load_knowledge
-from versatune_plugin.knowledge.detect import run_detection
+from versatune_plugin.knowledge.detection import Detection
 from versatune_plugin.knowledge.generation import GeneratedText, batch_seed
 
 DOMAINS = ("code", "law")
@@ -73,9 +73,25 @@ def hash_of(text: str) -> float:
     return float(np.random.default_rng([ord(letter) for letter in text]).random())
 
 
-def options(folder: Path, **changes: Any) -> DetectionOptions:
+def detection(
+    folder: Path,
+    source: Source,
+    judge: Judge,
+    *,
+    origin: dict[str, Any] = ORIGIN,
+    domains: tuple[str, ...] = DOMAINS,
+    **changes: Any,
+) -> Detection:
     chosen = {"texts": 10, "iterations": 3, "batch_size": 4, "tolerance": 0.0, "seed": 1, **changes}
-    return DetectionOptions(out=folder / "knowledge.json", **chosen)
+    return Detection(
+        out=folder / "knowledge.json",
+        command="command",
+        domains=domains,
+        options=DetectionOptions(**chosen),
+        origin=origin,
+        load_source=lambda: source,
+        judge=judge,
+    )
 
 
 def run(
@@ -87,9 +103,7 @@ def run(
     **changes: Any,
 ) -> Knowledge:
     made = source or Source()
-    return run_detection(
-        DOMAINS, options(folder, **changes), origin or ORIGIN, lambda: made, judge or Judge(), "command"
-    )
+    return detection(folder, made, judge or Judge(), origin=origin or ORIGIN, **changes).run()
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -194,13 +208,13 @@ def test_refuses_to_go_on_under_other_settings(tmp_path: Path) -> None:
     with pytest.raises(Stop):
         run(tmp_path, Source(stop_at=4))
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(VersaTuneError, match="base_model: the file has 'some/model', this run has 'other'") as caught:
+    with pytest.raises(VersaTuneError, match="base_model: 'some/model' in the file, 'other' now") as caught:
         run(tmp_path, origin=ORIGIN | {"base_model": "other"})
     assert "remove it and knowledge.judgements.jsonl, or choose another --out" in str(caught.value)
-    with pytest.raises(VersaTuneError, match="(?s)the texts can stay.*judge.rows: the file has None, this run has 5"):
+    with pytest.raises(VersaTuneError, match="(?s)the texts can stay.*judge.rows: not in the file, now 5"):
         run(tmp_path, judge=Judge(rows=5))
-    with pytest.raises(VersaTuneError, match=r"domains: the file has \['code', 'law'\]"):
-        run_detection(("code", "tax"), options(tmp_path), ORIGIN, Source, Judge(), "command")
+    with pytest.raises(VersaTuneError, match=r"domains: \['code', 'law'\] in the file"):
+        detection(tmp_path, Source(), Judge(), domains=("code", "tax")).run()
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     (tmp_path / "knowledge.judgements.jsonl").unlink()
     source = Source()

@@ -66,9 +66,9 @@ def test_names_each_setting_that_differs(tmp_path: Path) -> None:
         opened(path, other)
     message = str(caught.value)
     assert f"{path} was made with other settings; remove it" in message
-    assert "seed: the file has 1, this run has 2" in message
-    assert "judge.rows.law: the file has 5, this run has 6" in message
-    assert "new: the file has None, this run has 1" in message
+    assert "seed: 1 in the file, 2 now" in message
+    assert "judge.rows.law: 5 in the file, 6 now" in message
+    assert "new: not in the file, now 1" in message
     assert "domains" not in message
     assert path.read_bytes() == before
 

@@ -11,6 +11,7 @@ import pytest
 
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.knowledge import DetectionOptions
+from versatune_plugin.knowledge.detect import detect
 
 
 def test_the_paper_is_a_preset_that_given_values_override() -> None:
@@ -44,12 +45,12 @@ def test_the_paper_is_a_preset_that_given_values_override() -> None:
 )
 def test_names_the_option_and_its_bounds(given: dict[str, Any], message: str) -> None:
     with pytest.raises(VersaTuneError, match=message):
-        DetectionOptions(**given)
+        detect(Path("nowhere.yml"), DetectionOptions(**given))
 
 
 def test_names_all_problems_at_once_and_an_unknown_preset() -> None:
     with pytest.raises(VersaTuneError, match="(?s)--texts.*--temperature.*--judge"):
-        DetectionOptions(texts=0, temperature=-1, judge="oracle")
+        detect(Path("nowhere.yml"), DetectionOptions(texts=0, temperature=-1, judge="oracle"))
     with pytest.raises(VersaTuneError, match="--preset is 'fast', but the presets are: paper"):
         DetectionOptions.choose("fast")
 

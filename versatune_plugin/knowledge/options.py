@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from versatune_plugin.errors import ConfigurationError
-from versatune_plugin.knowledge.judges import JUDGES
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     # VersaTune, section 4.1: N_S = 40,000 texts, T = 5 iterations, no early end.
@@ -20,7 +19,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class DetectionOptions:
-    """The options of one detection, checked when they are made.
+    """The options of one detection.
 
     2,000 texts x 5 iterations are 10,000 texts: the 95 % half width of a share is then at most one percentage point
     (about 1/sqrt(n) at a share of one half). Domains with small shares, and a judge that is seldom unsure, get there
@@ -37,12 +36,9 @@ class DetectionOptions:
         batch_size: texts generated, and judged, at a time. The texts depend on it.
         temperature: of the sampling; 1 is the model's own distribution.
         seed: of the sampling, of the classifier's rows and of the bootstrap.
-        judge: a name of `versatune_plugin.knowledge.judges.JUDGES`.
+        judge: a name in `versatune_plugin.knowledge.judges.JUDGES`.
         judge_model: for the judge ``model``: an instruct model, by Hugging Face id or path.
         training_rows: for the judge ``classifier``: at most so many training rows of each domain.
-
-    Raises:
-        VersaTuneError: all values out of their bounds, in one message.
     """
 
     out: Path | None = None
@@ -58,7 +54,8 @@ class DetectionOptions:
     judge_model: str | None = None
     training_rows: int = 1000
 
-    def __post_init__(self) -> None:
+    def problems(self) -> list[str]:
+        """What is out of its bounds, a sentence each; what ``judge`` may be, the judges know."""
         problems = [
             f"--{name.replace('_', '-')} is {getattr(self, name)}, but must be at least {least}"
             for name, least in (
@@ -78,23 +75,18 @@ class DetectionOptions:
         for name in ("tolerance", "max_unparsed"):
             if not 0 <= getattr(self, name) < 1:
                 problems.append(f"--{name.replace('_', '-')} is {getattr(self, name)}, but must be in [0, 1)")
-        if self.judge not in JUDGES:
-            problems.append(f"--judge is {self.judge!r}, but the judges are: {', '.join(sorted(JUDGES))}")
-        elif self.judge == "model" and not self.judge_model:
-            problems.append("--judge model needs --judge-model: an instruct model, by Hugging Face id or path")
-        elif self.judge != "model" and self.judge_model:
-            problems.append(
-                f"--judge-model is given, but --judge {self.judge} uses no model: give --judge model, or leave it out"
-            )
-        if problems:
-            raise ConfigurationError.collected("the options of `axolotl versatune detect` cannot be used", problems)
+        return problems
 
     @classmethod
     def choose(cls, preset: str | None = None, **given: Any) -> DetectionOptions:
-        """Options from a preset and from what a user gave; a value of None means "not given".
+        """Options from a preset and from what a user gave.
+
+        Args:
+            preset: a name in `PRESETS`, or None.
+            **given: values of fields, which override the preset's; None means "not given".
 
         Raises:
-            VersaTuneError: an unknown preset, or values out of their bounds.
+            ConfigurationError: an unknown preset.
         """
         if preset is not None and preset not in PRESETS:
             raise ConfigurationError(f"--preset is {preset!r}, but the presets are: {', '.join(sorted(PRESETS))}")

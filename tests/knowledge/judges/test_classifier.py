@@ -12,9 +12,9 @@ import pytest
 
 from tests.tiny import WORDS
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.knowledge.calibration import Calibration, expected_calibration_error
-from versatune_plugin.knowledge.classifier import ClassifierJudge
-from versatune_plugin.knowledge.content import content, repeated
+from versatune_plugin.knowledge.judges.calibration import Calibration, expected_calibration_error
+from versatune_plugin.knowledge.judges.classifier import ClassifierJudge
+from versatune_plugin.knowledge.judges.content import content, repeated
 
 DATA = os.environ.get("VERSATUNE_DATA")
 Texts = dict[str, list[str]]

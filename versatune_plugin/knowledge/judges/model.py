@@ -16,7 +16,7 @@ from versatune_plugin.errors import ConfigurationError
 from versatune_plugin.host.base_model import weights_identity
 
 if TYPE_CHECKING:
-    from versatune_plugin.knowledge.judges import JudgeContext
+    from versatune_plugin.knowledge.judges.registry import JudgeContext
 
 PROMPT = """Which domain does the text between the two lines of dashes belong to? The domains are: {domains}.
 ----------
@@ -47,9 +47,13 @@ class ModelJudge:
 
     @classmethod
     def from_context(cls, context: JudgeContext) -> ModelJudge:
-        """The judge that the options name."""
-        assert context.options.judge_model is not None
-        return cls(context.options.judge_model, context.domains, trust_remote_code=bool(context.cfg.trust_remote_code))
+        """The judge for a configuration.
+
+        Args:
+            context: with a ``judge_model``.
+        """
+        assert context.judge_model is not None
+        return cls(context.judge_model, context.domains, trust_remote_code=bool(context.cfg.trust_remote_code))
 
     def settings(self) -> dict[str, Any]:
         """Model, weights and prompt; see `Judge.settings`."""

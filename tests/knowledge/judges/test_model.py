@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.tiny import write_model
 from versatune_plugin.errors import VersaTuneError
-from versatune_plugin.knowledge.model_judge import ModelJudge
+from versatune_plugin.knowledge.judges.model import ModelJudge
 
 DOMAINS = ("law", "law_eu", "law_eu_tax", "code")
 TEXTS = ["A court.", "def f(x): return x", "é\u4e2d", "The patient has a fever and a dose of {domains} is given. " * 2]

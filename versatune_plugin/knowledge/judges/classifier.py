@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from versatune_plugin.errors import DataError
-from versatune_plugin.knowledge.calibration import expected_calibration_error
-from versatune_plugin.knowledge.content import NOTHING, Repeated, content, repeated, without_markup
-from versatune_plugin.knowledge.row_texts import row_texts
-from versatune_plugin.knowledge.word_model import Unlike, WordModel, unlike_rows
+from versatune_plugin.knowledge.judges.calibration import expected_calibration_error
+from versatune_plugin.knowledge.judges.content import NOTHING, Repeated, content, repeated, without_markup
+from versatune_plugin.knowledge.judges.row_texts import row_texts
+from versatune_plugin.knowledge.judges.word_model import Unlike, WordModel, unlike_rows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from versatune_plugin.knowledge.judges import JudgeContext
+    from versatune_plugin.knowledge.judges.registry import JudgeContext
 
 LOG = logging.getLogger("axolotl.versatune")
 MOST_TEST_ROWS = 200
@@ -80,31 +80,37 @@ class ClassifierJudge:
 
     @classmethod
     def from_context(cls, context: JudgeContext) -> ClassifierJudge:
-        """The judge for a configuration: its rows, a fifth of each domain's set aside to measure the judge on."""
+        """The judge for a configuration: its rows, a fifth of each domain's set aside to measure the judge on.
+
+        Args:
+            context: its data sets' rows are read, up to ``training_rows`` and `MOST_TEST_ROWS` of each domain.
+
+        Raises:
+            DataError: see `ClassifierJudge`.
+        """
         from axolotl.loaders import load_tokenizer
 
-        options = context.options
         tokenizer = load_tokenizer(context.cfg)
         special_tokens = sorted({*tokenizer.all_special_tokens, *context.tokenizer.all_special_tokens} - {""})
-        most = options.training_rows + MOST_TEST_ROWS
+        most = context.training_rows + MOST_TEST_ROWS
         texts = {
             name: [[without_markup(text, special_tokens) for text in file] for file in files]
             for name, files in row_texts(
-                context.cfg, context.dataset_domains, tokenizer, most=most, seed=options.seed
+                context.cfg, context.dataset_domains, tokenizer, most=most, seed=context.seed
             ).items()
         }
         without = repeated(file for files in texts.values() for file in files)
-        shorten = shortener(context.tokenizer, options.max_new_tokens)
+        shorten = shortener(context.tokenizer, context.max_new_tokens)
         training, test = {}, {}
         for number, name in enumerate(context.domains):
             contents = (content(text, without) for file in texts[name] for text in file)
             distinct = [text for text in dict.fromkeys(map(shorten, contents)) if text]
-            generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([options.seed, number, 1])))
+            generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([context.seed, number, 1])))
             order = generator.permutation(len(distinct))
             held = min(MOST_TEST_ROWS, len(distinct) // 5)
             test[name] = [distinct[row] for row in order[:held]]
-            training[name] = [distinct[row] for row in order[held : held + options.training_rows]]
-        made = cls(training, test, seed=options.seed, without=without, special_tokens=special_tokens)
+            training[name] = [distinct[row] for row in order[held : held + context.training_rows]]
+        made = cls(training, test, seed=context.seed, without=without, special_tokens=special_tokens)
         for warning in made.warnings:
             LOG.warning("%s", warning)
         return made

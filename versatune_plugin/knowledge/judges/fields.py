@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cmp_to_key
 from typing import Any
 
-from versatune_plugin.knowledge.content import IDEOGRAPH
+from versatune_plugin.knowledge.judges.content import IDEOGRAPH
 
 Path = tuple[str, ...]
 EACH = "[]"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from versatune_plugin.knowledge.fields import text_of, text_paths
+from versatune_plugin.knowledge.judges.fields import text_of, text_paths
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -24,8 +24,8 @@ from sklearn.naive_bayes import MultinomialNB
 from sklearn.preprocessing import normalize
 from sklearn.utils.class_weight import compute_sample_weight
 
-from versatune_plugin.knowledge.calibration import Calibration
-from versatune_plugin.knowledge.content import IDEOGRAPH
+from versatune_plugin.knowledge.judges.calibration import Calibration
+from versatune_plugin.knowledge.judges.content import IDEOGRAPH
 
 # Words of two and more letters; Chinese and Japanese, which put no spaces between words, character by character.
 TOKEN_PATTERN = rf"[{IDEOGRAPH}]|[^\W{IDEOGRAPH}]{{2,}}"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from versatune_plugin.knowledge.fields import text_of, text_paths
+from versatune_plugin.knowledge.judges.fields import text_of, text_paths
 
 QUESTIONS = ["Is a lien a right?", "What is tort law", "Who may appeal", "合同是什么"]
 ANSWERS = ["Yes.", "A wrong that courts remedy by damages, not by punishment.", "Whoever lost the case.", "双方的约定"]
