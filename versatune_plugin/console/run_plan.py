@@ -1,4 +1,4 @@
-"""The tables that tell a user, before anything is spent, what a run will do."""
+"""Tables that show, before anything is spent, what a run will do."""
 
 from __future__ import annotations
 
@@ -166,8 +166,8 @@ def _left_out(table: DomainTable) -> list[str]:
     for reason in _reasons(table.domains[0]):
         counts = {domain.name: _reasons(domain)[reason] for domain in table.domains}
         if any(counts.values()):
-            told = ", ".join(f"{count:,} of {name}" for name, count in counts.items() if count)
-            lines.append(f"left out: rows that {reason}: {told}")
+            shown = ", ".join(f"{count:,} of {name}" for name, count in counts.items() if count)
+            lines.append(f"left out: rows that {reason}: {shown}")
     return lines or ["left out: nothing"]
 
 
