@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 import yaml
@@ -16,68 +18,37 @@ from versatune_plugin.artifacts.record import read_record
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.extensions import extensions
 
-MODULE = '''
-from __future__ import annotations
-
-from pydantic import Field
-
-from versatune_plugin.mixtures.base import Policy, PolicyOptions
+DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
-class Loudest(Policy):
-    """Most weight where the loss is highest."""
-
-    name = "loudest"
-    summary = "weights in proportion to a power of the held-out losses"
-    paper = "none"
-    update_steps = 2
-
-    class Options(PolicyOptions):
-        power: float = Field(default=1.0, gt=0, description="the exponent")
-
-    def update(self, signal):
-        return signal.loss**self.options.power
+def blocks(page: str) -> dict[str, str]:
+    """The code of a page, by its title."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    found = re.findall(r'^ +```\w+ title="([^"]+)"\n(.*?)^ +```$', text, re.MULTILINE | re.DOTALL)
+    return {title: dedent(block) for title, block in found}
 
 
-class Coin:
-    def __init__(self, context):
-        self.domains = context.domains
-
-    def probabilities(self, texts):
-        import numpy as np
-
-        return np.full((len(texts), len(self.domains)), 1 / len(self.domains))
-
-    def settings(self):
-        return {"judge": "coin"}
-
-    describe = settings
-'''
-PROJECT = """
-[build-system]
-requires = ["setuptools"]
-build-backend = "setuptools.build_meta"
-[project]
-name = "loudest-mixture"
-version = "1.0"
-[project.entry-points."versatune.mixtures"]
-loudest = "loudest_mixture:Loudest"
-[project.entry-points."versatune.judges"]
-coin = "loudest_mixture:Coin"
-[tool.setuptools]
-py-modules = ["loudest_mixture"]
-"""
+MIXTURE, JUDGE = blocks("add_a_mixture.md"), blocks("add_a_judge.md")
 
 
 @pytest.fixture(scope="module")
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the package, as pip installs it."""
-    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("installed")
-    (source / "loudest_mixture.py").write_text(MODULE)
-    (source / "pyproject.toml").write_text(PROJECT)
+    """A folder with both packages, as pip installs them."""
+    target = tmp_path_factory.mktemp("installed")
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    subprocess.run([*command, "--target", str(target), str(source)], check=True, capture_output=True)
+    for files in (MIXTURE, JUDGE):
+        source = tmp_path_factory.mktemp("source")
+        for title, text in files.items():
+            if "." in title:
+                (source / title).write_text(text)
+        subprocess.run([*command, "--target", str(target), str(source)], check=True, capture_output=True)
     return target
+
+
+@pytest.mark.parametrize(("page", "tests"), [(MIXTURE, "test_loudest.py"), (JUDGE, "test_longest.py")])
+def test_they_pass_the_contract(outside: Path, tmp_path: Path, page: dict[str, str], tests: str) -> None:
+    (tmp_path / tests).write_text(page[tests])
+    assert " passed" in run(outside, tmp_path, "pytest", "-q", "-p", "no:cacheprovider", tests)
 
 
 def run(outside: Path, folder: Path, *command: str) -> str:
@@ -92,7 +63,7 @@ def run(outside: Path, folder: Path, *command: str) -> str:
 def test_a_mixture_and_a_judge_of_another_package_are_named_like_our_own(
     tiny: Tiny, tmp_path: Path, outside: Path
 ) -> None:
-    section = {"mixture": "loudest", "power": 30.0, "heldout": 4, "knowledge": "uniform"}
+    section = yaml.safe_load(MIXTURE["the section"])["versatune"]
     cfg = tiny.config(tmp_path / "out", plugins=["versatune"], max_steps=6, versatune=section)
     (tmp_path / "run.yml").write_text(yaml.safe_dump(cfg))
     run(outside, tmp_path, "axolotl.cli.train", "run.yml")
@@ -106,10 +77,12 @@ def test_a_mixture_and_a_judge_of_another_package_are_named_like_our_own(
         outside, tmp_path, "axolotl.cli.main", "versatune", "mixtures", "loudest"
     )
     few = ("--texts", "8", "--iterations", "2", "--max-new-tokens", "4", "--max-unparsed", "0.9", "--out", "k.json")
-    run(outside, tmp_path, "axolotl.cli.main", "versatune", "detect", "run.yml", "--judge", "coin", *few)
+    run(outside, tmp_path, "axolotl.cli.main", "versatune", "detect", "run.yml", "--judge", "longest", *few)
     knowledge = json.loads((tmp_path / "k.json").read_text())
-    assert knowledge["probabilities"] == pytest.approx(dict.fromkeys(tiny.files, 1 / 3))
-    assert knowledge["judge"] == {"name": "coin", "judge": "coin"}
+    *others, last = sorted(knowledge["probabilities"])
+    assert knowledge["probabilities"][others[0]] == pytest.approx(knowledge["probabilities"][others[1]])
+    assert 0 < knowledge["probabilities"][last] < 1
+    assert knowledge["judge"] == {"name": "longest", "judge": "longest"}
 
 
 def installed(folder: Path, name: str, entries: str) -> None:
@@ -151,14 +124,14 @@ def test_two_packages_with_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("value", ["json:loads", "versatune_plugin.mixtures.static:Uniform"])
-def test_a_mixture_has_to_be_a_policy_of_that_name(tmp_path: Path, value: str) -> None:
+def test_a_mixture_has_to_be_a_class_of_that_name(tmp_path: Path, value: str) -> None:
     installed(tmp_path, "theirs", f"[versatune.mixtures]\nmine = {value}\n")
     surroundings = {**os.environ, "PYTHONPATH": str(tmp_path)}
     finished = subprocess.run(
-        [sys.executable, "-c", "import versatune_plugin.mixtures.registry"],
+        [sys.executable, "-c", "from versatune_plugin.mixtures.registry import known_mixtures; known_mixtures()"],
         capture_output=True,
         text=True,
         env=surroundings,
     )
     assert finished.returncode == 1
-    assert "it must be a subclass of versatune_plugin.mixtures.base.Policy with `name = 'mine'`" in finished.stderr
+    assert "it must be a subclass of versatune_plugin.mixtures.base.Mixture with `name = 'mine'`" in finished.stderr

@@ -15,6 +15,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "extensions": set(),
     "artifacts": set(),
     "mixtures": {"artifacts"},
+    "testing": {"mixtures"},
     "host": {"artifacts", "mixtures"},
     "data": {"host"},
     "sampling": {"mixtures", "data"},

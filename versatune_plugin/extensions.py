@@ -25,13 +25,14 @@ def extensions(group: str, taken: Collection[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for point in entry_points(group=group):
         package = f"the package {point.dist.name} {point.dist.version}" if point.dist else "a package"
-        told = f"{package} registers {point.name!r} in {group} ({point.value})"
+        described = f"{package} registers {point.name!r} in {group} ({point.value})"
         if point.name in taken or point.name in found:
-            raise ConfigurationError(f"{told}, a name that is taken: rename it there, or uninstall the package")
+            raise ConfigurationError(f"{described}, a name that is taken: rename it there, or uninstall the package")
         try:
             found[point.name] = point.load()
         except Exception as error:
             raise ConfigurationError(
-                f"{told}, which cannot be loaded ({type(error).__name__}: {error}): update or uninstall the package"
+                f"{described}, which cannot be loaded ({type(error).__name__}: {error}): update it or "
+                "uninstall the package"
             ) from error
     return found

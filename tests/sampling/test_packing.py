@@ -17,7 +17,7 @@ from versatune_plugin.mixtures.schedule import WeightSchedule
 from versatune_plugin.sampling.batch_plan import Pool
 from versatune_plugin.sampling.bins import Bins, OpenBins, usual_fill
 from versatune_plugin.sampling.packed_rows import PackedRows
-from versatune_plugin.sampling.token_plan import Rows, TokenPlan
+from versatune_plugin.sampling.token_plan import DueRows, Rows, TokenPlan
 
 BIN = 128
 
@@ -215,6 +215,26 @@ def test_a_step_looks_at_the_rows_of_a_batch_or_two_however_many_there_are(
         plan.advance()
     assert looked
     assert max(looked) < 1000
+
+
+def test_the_example_at_the_head_of_token_plan() -> None:
+    rows = [RowTokens(np.full(9, n + 1, np.uint32), np.full(9, n, np.uint32)) for n in (1, 2)]
+    plan = TokenPlan(["code", "law"], rows, WeightSchedule(0, np.array([1 / 3, 2 / 3])), Rows(2), 1)
+    due, first = plan._due(plan.schedule.weights_at(0))
+    assert first == 2
+    assert due.due[:4].tolist() == pytest.approx([1.5, 1.5, 4.5, 4.5])
+    assert due.domains[:4].tolist() == [0, 1, 0, 1]
+    for _ in range(2):
+        assert learnt(plan, plan.advance()).tolist() == [1.0, 2.0]
+        assert plan.credit.tolist() == pytest.approx([0.0, 0.0])
+
+
+def test_the_example_at_the_head_of_bins() -> None:
+    lengths = np.array([4, 3, 2, 5, 3], dtype=np.int64)
+    zeros, order = np.zeros(5, dtype=np.int64), np.arange(5)
+    due = DueRows(zeros, order, order, lengths, lengths, order.astype(float))
+    content = Bins(2, 6).pack(due, 3, np.array([-1]), np.array([9]))
+    assert content == [[0, 2], [1, 4]]
 
 
 def test_best_fit_and_filling_by_hand() -> None:

@@ -14,7 +14,7 @@ from rich.table import Table
 from versatune_plugin.errors import ConfigurationError
 from versatune_plugin.mixtures.base import NamedMixture
 from versatune_plugin.mixtures.observations import BatchObservation, HeldoutObservation, Observation, ProbeObservation
-from versatune_plugin.mixtures.registry import MIXTURES
+from versatune_plugin.mixtures.registry import known_mixtures
 from versatune_plugin.mixtures.stages import StagedMixture
 
 COSTS: dict[type[Observation] | None, str] = {
@@ -31,10 +31,10 @@ def show_mixtures(name: str | None = None) -> None:
     Raises:
         ConfigurationError: there is none of that name.
     """
-    if name is not None and name not in MIXTURES:
-        raise ConfigurationError(f"unknown mixture {name!r}; choose one of {', '.join(MIXTURES)}")
+    if name is not None and name not in known_mixtures():
+        raise ConfigurationError(f"unknown mixture {name!r}; choose one of {', '.join(known_mixtures())}")
     console = Console(width=120, highlight=False)
-    for mixture in MIXTURES.values() if name is None else [MIXTURES[name]]:
+    for mixture in known_mixtures().values() if name is None else [known_mixtures()[name]]:
         console.print(f"[bold]{mixture.name}[/bold]  {mixture.summary}")
         console.print(f"  source   {mixture.source}")
         console.print(f"  costs    {cost(mixture)}")

@@ -1,4 +1,4 @@
-"""The tables that tell a user, before anything is spent, what a run will do."""
+"""Tables that show, before anything is spent, what a run will do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from versatune_plugin.data.domains import Domain, DomainTable
 from versatune_plugin.host.configuration import load_run_config
 from versatune_plugin.host.section import Section
 from versatune_plugin.mixtures.controller import MixtureController
-from versatune_plugin.mixtures.registry import MIXTURES
+from versatune_plugin.mixtures.registry import known_mixtures
 from versatune_plugin.mixtures.weights import Vector
 from versatune_plugin.training.checkpoint import saving_warnings
 from versatune_plugin.training.prepare import prepare_run
@@ -51,7 +51,7 @@ def show_run(cfg: Any, prepared: PreparedRun) -> None:
     measuring = plan.measuring
     chosen = f" (chosen for measure_budget {section.measure_budget:.1%}: {', '.join(measuring.chosen)})"
     for line in (
-        f"{section.mixture}: {MIXTURES[section.mixture].summary}",
+        f"{section.mixture}: {known_mixtures()[section.mixture].summary}",
         f"{plan.total_steps:,} optimizer steps of {_batch(plan)}, {plan.steps_per_epoch:,} to an epoch",
         f"a global batch is {plan.split}",
         _movement(controller, plan),
@@ -166,8 +166,8 @@ def _left_out(table: DomainTable) -> list[str]:
     for reason in _reasons(table.domains[0]):
         counts = {domain.name: _reasons(domain)[reason] for domain in table.domains}
         if any(counts.values()):
-            told = ", ".join(f"{count:,} of {name}" for name, count in counts.items() if count)
-            lines.append(f"left out: rows that {reason}: {told}")
+            shown = ", ".join(f"{count:,} of {name}" for name, count in counts.items() if count)
+            lines.append(f"left out: rows that {reason}: {shown}")
     return lines or ["left out: nothing"]
 
 

@@ -156,16 +156,12 @@ class BenchmarkFiles:
     ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """The rows to show as examples, and those to score, of a benchmark that shows one by default.
 
-                A local folder may lack the split that examples come from. Then the first row to score is the example and is
-                not scored, which is logged.
+        A local folder may lack the split that examples come from. Then the first row to score is the example and is
+        not scored, which is logged.
 
-                Args:
-        <<<<<<< HEAD:versatune_plugin/evaluation/benchmark_files.py
-                    shots, rows: split on the hub and local file, of either.
-        =======
-                    shots: split on the hub and local file of the rows that are shown.
-                    rows: the same of those that are scored.
-        >>>>>>> docs14:versatune_plugin/evaluation/files.py
+        Args:
+            shots: split on the hub and local file of the rows that are shown.
+            rows: the same of those that are scored.
         """
         scored = self.rows(*rows)
         if shown := self.examples(*shots):

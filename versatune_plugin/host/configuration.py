@@ -16,7 +16,7 @@ from versatune_plugin.host.conflicts import host_conflicts
 from versatune_plugin.host.section import Section
 from versatune_plugin.host.startup import PLUGIN_NAMES
 from versatune_plugin.mixtures.base import NamedMixture
-from versatune_plugin.mixtures.registry import MIXTURES
+from versatune_plugin.mixtures.registry import known_mixtures
 from versatune_plugin.mixtures.weights import weight_problems
 
 HEADING = "this configuration cannot be trained with VersaTune"
@@ -54,7 +54,7 @@ def take_section(cfg: MutableMapping[str, Any]) -> Section:
     section = _validated(values, labels, problems)
     if section is not None:
         problems += _rules(section)
-        if section.mixture in MIXTURES:
+        if section.mixture in known_mixtures():
             problems += _needs_of_the_mixture(section) + _staged_conflicts(section, cfg)
     if problems or section is None:
         raise ConfigurationError.collected(HEADING, problems)
@@ -171,7 +171,8 @@ def _validated(values: dict[str, Any], labels: list[str], problems: list[str]) -
     name = values.get("mixture")
     fields = {key: value for key, value in values.items() if key in Section.model_fields}
     own = {key: value for key, value in values.items() if key not in Section.model_fields}
-    unfit = _option_problems(MIXTURES[name], own, labels) if name in MIXTURES else _unknown_mixture(name, own)
+    mixture = known_mixtures().get(name) if isinstance(name, str) else None
+    unfit = _unknown_mixture(name, own) if mixture is None else _option_problems(mixture, own, labels)
     problems += unfit
     try:
         if unfit:
@@ -183,10 +184,10 @@ def _validated(values: dict[str, Any], labels: list[str], problems: list[str]) -
 
 
 def _unknown_mixture(name: object, own: Mapping[str, Any]) -> list[str]:
-    close = difflib.get_close_matches(str(name), MIXTURES, n=1)
+    close = difflib.get_close_matches(str(name), known_mixtures(), n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
-    problems = [f"versatune.mixture: unknown mixture {name!r}{hint}; choose one of {', '.join(MIXTURES)}"]
-    options = {name for mixture in MIXTURES.values() for name in mixture.Options.model_fields}
+    problems = [f"versatune.mixture: unknown mixture {name!r}{hint}; choose one of {', '.join(known_mixtures())}"]
+    options = {name for mixture in known_mixtures().values() for name in mixture.Options.model_fields}
     for option in sorted(own.keys() - options):
         close = difflib.get_close_matches(option, [*Section.model_fields, *options], n=1)
         remedy = f"did you mean {close[0]!r}?" if close else "remove it"
@@ -199,7 +200,7 @@ def _option_problems(mixture: type[NamedMixture], own: Mapping[str, Any], labels
     problems = []
     for name in [name for name in own if name not in options.model_fields]:
         close = difflib.get_close_matches(name, [*options.model_fields, *Section.model_fields], n=1)
-        owners = [other.name for other in MIXTURES.values() if name in other.Options.model_fields]
+        owners = [other.name for other in known_mixtures().values() if name in other.Options.model_fields]
         hint = (
             f"did you mean {close[0]!r}?" if close else f"it belongs to {', '.join(owners)}" if owners else "remove it"
         )

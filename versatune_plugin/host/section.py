@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_serializer
 
 from versatune_plugin.mixtures.base import MixtureOptions, Requirements
-from versatune_plugin.mixtures.registry import MIXTURES
+from versatune_plugin.mixtures.registry import known_mixtures
 from versatune_plugin.mixtures.stages import Stage, StagedOptions
 
 
@@ -71,8 +71,8 @@ class Section(BaseModel):
         """
         section = cls.model_validate(dict(values))
         section._dataset_domains = tuple(dataset_domains)
-        if section.mixture in MIXTURES:
-            mixture = MIXTURES[section.mixture]
+        if section.mixture in known_mixtures():
+            mixture = known_mixtures()[section.mixture]
             section._mixture_options = mixture.Options(**(section.model_extra or {}))
             section._requirements = mixture.requirements(section._mixture_options)
         return section

@@ -1,6 +1,6 @@
 """Weights of domains: the mixtures, what moves them, and the bounds they keep. No torch, no Axolotl.
 
-Importing the room registers every mixture, in the order in which they are listed.
+Importing the room registers our mixtures, in the order in which they are listed.
 """
 
 from versatune_plugin.mixtures import (  # noqa: I001 - the order of the listing
@@ -14,9 +14,6 @@ from versatune_plugin.mixtures import (  # noqa: I001 - the order of the listing
     stages,
     stage_presets,
 )
-from versatune_plugin.mixtures.registry import register_extensions
-
-register_extensions()
 
 __all__ = [
     "bandit",

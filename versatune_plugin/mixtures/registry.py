@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from versatune_plugin.errors import ConfigurationError
@@ -9,7 +11,7 @@ from versatune_plugin.extensions import extensions
 from versatune_plugin.mixtures.base import Mixture, NamedMixture
 
 GROUP = "versatune.mixtures"
-# In the order in which they are listed.
+# What is registered so far, in the order in which it is listed; `known_mixtures` has those of other packages, too.
 MIXTURES: dict[str, type[NamedMixture]] = {}
 Named = TypeVar("Named", bound=type[NamedMixture])
 
@@ -27,19 +29,25 @@ def register_mixture(mixture: Named) -> Named:
     return mixture
 
 
-def plain_mixtures() -> dict[str, type[Mixture[Any]]]:
-    """Those that a stage may name: all but the ones that are made of stages."""
-    return {name: mixture for name, mixture in MIXTURES.items() if issubclass(mixture, Mixture)}
-
-
-def register_extensions() -> None:
-    """Register the mixtures of other installed packages.
+def known_mixtures() -> Mapping[str, type[NamedMixture]]:
+    """All that ``mixture:`` may name.
 
     Raises:
-        VersaTuneError: one of them cannot be loaded, is none, or has a name that is taken.
+        ConfigurationError: a mixture of another package cannot be loaded, is none, or has a name that is taken.
     """
-    taken = set(MIXTURES)
-    for name, mixture in extensions(GROUP, taken).items():
+    _register_extensions()
+    return MIXTURES
+
+
+def plain_mixtures() -> dict[str, type[Mixture[Any]]]:
+    """Those that a stage may name: all but the ones that are made of stages."""
+    return {name: mixture for name, mixture in known_mixtures().items() if issubclass(mixture, Mixture)}
+
+
+@functools.cache
+def _register_extensions() -> None:
+    # Not when this is imported: the other package may be what imports it.
+    for name, mixture in extensions(GROUP, set(MIXTURES)).items():
         if not (isinstance(mixture, type) and issubclass(mixture, Mixture) and getattr(mixture, "name", None) == name):
             raise ConfigurationError(
                 f"the entry point {name!r} of {GROUP} is {mixture!r}: it must be a subclass of "

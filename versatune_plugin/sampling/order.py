@@ -12,7 +12,7 @@ BLOCK = 4096
 
 
 class Order:
-    """The endless order of one domain's pool: pass after pass, the next stretch of it kept.
+    """The endless order of one domain's pool: pass after pass, the next rows of it kept.
 
     Args:
         name: of the domain.
