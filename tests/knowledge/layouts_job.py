@@ -8,7 +8,7 @@ from pathlib import Path
 
 from versatune_plugin.host.base_model import BaseModel
 from versatune_plugin.host.configuration import load_run_config
-from versatune_plugin.knowledge.judges import JUDGES, JudgeContext
+from versatune_plugin.knowledge.judges import JudgeContext, known_judges
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
             seed=42,
             training_rows=1000,
         )
-        judge = JUDGES["classifier"](context)
+        judge = known_judges()["classifier"](context)
         found = {"shares": judge.probabilities(texts).mean(axis=0).tolist(), "judge": judge.describe()}
         path.with_suffix(".json").write_text(json.dumps(found), encoding="utf-8")
 

@@ -13,7 +13,7 @@ from versatune_plugin.artifacts.knowledge import Knowledge
 from versatune_plugin.errors import ArtifactError, ConfigurationError
 from versatune_plugin.knowledge.detection import Detection
 from versatune_plugin.knowledge.generation import BaseModelSampler, StartToken, TextSource
-from versatune_plugin.knowledge.judges import JUDGES, JudgeContext, judge_problems
+from versatune_plugin.knowledge.judges import JudgeContext, judge_problems, known_judges
 from versatune_plugin.knowledge.options import DetectionOptions
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def detect(config_path: Path, options: DetectionOptions) -> Knowledge:
         options=options,
         origin=origin,
         load_source=partial(_load_sampler, base, options),
-        judge=JUDGES[options.judge](context),
+        judge=known_judges()[options.judge](context),
     ).run()
 
 

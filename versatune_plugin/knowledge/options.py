@@ -36,7 +36,7 @@ class DetectionOptions:
         batch_size: texts generated, and judged, at a time. The texts depend on it.
         temperature: of the sampling; 1 is the model's own distribution.
         seed: of the sampling, of the classifier's rows and of the bootstrap.
-        judge: a name in `versatune_plugin.knowledge.judges.JUDGES`.
+        judge: a name in `versatune_plugin.knowledge.judges.known_judges`.
         judge_model: for the judge ``model``: an instruct model, by Hugging Face id or path.
         training_rows: for the judge ``classifier``: at most so many training rows of each domain.
     """

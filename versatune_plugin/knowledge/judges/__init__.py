@@ -1,16 +1,15 @@
 """Judges: how probably a text belongs to each domain.
 
-Importing the room registers every judge; what a judge needs (torch, scikit-learn) is imported when it is made.
+Importing the package registers our judges; what a judge needs (torch, scikit-learn) is imported when it is made.
 """
 
 from __future__ import annotations
 
 from versatune_plugin.knowledge.judges.registry import (
-    JUDGES,
     Judge,
     JudgeContext,
     judge_problems,
-    register_extensions,
+    known_judges,
     register_judge,
 )
 
@@ -29,6 +28,4 @@ def _model(context: JudgeContext) -> Judge:
     return ModelJudge.from_context(context)
 
 
-register_extensions()
-
-__all__ = ["JUDGES", "Judge", "JudgeContext", "judge_problems", "register_judge"]
+__all__ = ["Judge", "JudgeContext", "judge_problems", "known_judges", "register_judge"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -66,7 +67,7 @@ class JudgeContext:
 
 MakeJudge = Callable[[JudgeContext], Judge]
 GROUP = "versatune.judges"
-# What makes each judge: a function, or a class that takes the context.
+# What makes each of those registered so far; `known_judges` has those of other packages, too.
 JUDGES: dict[str, MakeJudge] = {}
 # The one judge that asks the model of ``--judge-model``.
 MODEL = "model"
@@ -93,17 +94,24 @@ def register_judge(name: str) -> Callable[[Made], Made]:
     return register
 
 
-def register_extensions() -> None:
-    """Register the judges of other installed packages.
+def known_judges() -> Mapping[str, MakeJudge]:
+    """All that ``--judge`` may name.
 
     Raises:
-        ConfigurationError: one of them cannot be loaded, is none, or has a name that is taken.
+        ConfigurationError: a judge of another package cannot be loaded, is none, or has a name that is taken.
     """
+    _register_extensions()
+    return JUDGES
+
+
+@functools.cache
+def _register_extensions() -> None:
+    # Not when this is imported: the other package may be what imports it.
     for name, make in extensions(GROUP, set(JUDGES)).items():
         if not callable(make):
             raise ConfigurationError(
-                f"the entry point {name!r} of {GROUP} is {make!r}: it must be a function of a "
-                "versatune_plugin.knowledge.judges.JudgeContext that makes a judge, or a class that takes one"
+                f"the entry point {name!r} of {GROUP} is {make!r}: it must be a class, or a function, of one argument, "
+                "a versatune_plugin.knowledge.judges.JudgeContext"
             )
         register_judge(name)(make)
 
@@ -115,8 +123,8 @@ def judge_problems(name: str, judge_model: str | None) -> list[str]:
         name: what ``--judge`` says.
         judge_model: what ``--judge-model`` says, or None.
     """
-    if name not in JUDGES:
-        return [f"--judge is {name!r}, but the judges are: {', '.join(sorted(JUDGES))}"]
+    if name not in known_judges():
+        return [f"--judge is {name!r}, but the judges are: {', '.join(sorted(known_judges()))}"]
     if name == MODEL and not judge_model:
         return ["--judge model needs --judge-model: an instruct model, by Hugging Face id or path"]
     if name != MODEL and judge_model:
