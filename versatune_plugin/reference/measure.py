@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from filelock import FileLock, Timeout
 from rich.console import Console
-from safetensors import SafetensorError
 
 from versatune_plugin import __version__
-from versatune_plugin.artifacts.fingerprint import settings_differences, tokenizer_fingerprint
-from versatune_plugin.artifacts.io import check_writable, free_space, read_json, write_json
-from versatune_plugin.artifacts.record import read_record
+from versatune_plugin.artifacts.fingerprint import settings_differences
+from versatune_plugin.artifacts.io import check_writable, read_json, write_json
 from versatune_plugin.artifacts.reference import KIND, SCHEMA
 from versatune_plugin.data.domains import DomainTable
-from versatune_plugin.data.heldout import heldout_digest, same_rows
-from versatune_plugin.data.loading import load_rows
+from versatune_plugin.data.heldout import heldout_digest
 from versatune_plugin.errors import ArtifactError
 from versatune_plugin.host.base_model import weights_identity
-from versatune_plugin.host.configuration import load_run_config, section_of
+from versatune_plugin.host.configuration import load_run_config
+from versatune_plugin.reference.fine_tune import DomainRuns
+from versatune_plugin.reference.unfinished import Unfinished
 
-PART_KIND = "versatune.reference_part"
-PARTS_KIND = "versatune.reference_parts"
-INDEX_FILE = "index.json"
+if TYPE_CHECKING:
+    from versatune_plugin.training.run_plan import RunPlan
+
 DEFAULT_EPOCHS = 3
 DEFAULT_OUT = Path("reference.json")
 
@@ -50,8 +48,10 @@ def measure_references(
         What was written; `versatune_plugin.artifacts.reference.REQUIRED` names the keys that a run reads.
 
     Raises:
-        VersaTuneError: the configuration, the data, an unfinished file of another configuration, or another process
-            that makes the same file.
+        ConfigurationError: the configuration cannot be used, or there is no such model.
+        DataError: the data cannot.
+        ArtifactError: the file, or an unfinished one, is of something else or of another configuration; a place cannot
+            be written; another process makes the same file.
 
     Source: VersaTune, section 3.1 "Mastery Ceiling"; held-out instead of training loss, see docs/reference.md.
     """
@@ -66,15 +66,40 @@ def measure_references(
     check_writable(file)
     tokenizer = load_tokenizer(cfg)
     # The file that is being made cannot say yet how many rows it will be measured on.
-    section = section.model_copy(update={"reference": None})
-    plan, table = plan_run(cfg, section)
+    plan, table = plan_run(cfg, section.model_copy(update={"reference": None}))
     if plan.measuring.heldout == 0:
         raise ArtifactError("`versatune.heldout` is 0, so there is nothing to measure; set it to 16 or more")
     console = Console(highlight=False, markup=False, soft_wrap=True)
     settings, dropped = loss_settings(raw, model)
     if dropped:
         console.print(f"of the run's plugins, reference runs leave out {', '.join(dropped)}")
-    made_under = {
+    made_under = _made_under(settings, epochs, plan, table, tokenizer)
+    own_section = {"mixture": "uniform", "heldout": plan.measuring.heldout, "updates_per_epoch": 1, "floor": 0.0}
+    settings |= {"versatune": own_section, "num_epochs": epochs}
+    runs = DomainRuns(settings, raw["datasets"], section.dataset_domains, table, tokenizer, same_model=model is None)
+    unfinished = Unfinished.beside(file, table.names, made_under)
+    try:
+        with FileLock(file.with_name(f".{file.name}.lock"), timeout=0):
+            payload = _finished(file, made_under)
+            if payload is None or unfinished.folder.exists():
+                unfinished.open()
+            if payload is None:
+                payload = _payload(_measure(runs, unfinished, console), made_under)
+                write_json(file, payload)
+            # The file is there by now, so a kill in the middle of this loses nothing.
+            unfinished.remove()
+            forget_plugins()
+    except Timeout as error:
+        raise ArtifactError(f"{file}: another process is making it; wait for it, or choose another --out") from error
+    console.print(f"reference losses are in {file}")
+    return payload
+
+
+def _made_under(
+    settings: Mapping[str, Any], epochs: int, plan: RunPlan, table: DomainTable, tokenizer: Any
+) -> dict[str, Any]:
+    """What decides the losses, as plain JSON: kept ones are used again only under equal settings."""
+    return {
         "model": settings["base_model"],
         "weights": weights_identity(settings["base_model"], settings.get("revision_of_model")),
         "epochs": epochs,
@@ -85,136 +110,37 @@ def measure_references(
         "settings": json.loads(json.dumps(settings, default=str)),
         "batch_size": plan.batch_size,
     }
-    section_of_reference = {"mixture": "uniform", "heldout": plan.measuring.heldout}
-    settings |= {"versatune": section_of_reference | {"updates_per_epoch": 1, "floor": 0.0}, "num_epochs": epochs}
-
-    def measure(name: str, parts: Path) -> tuple[dict[str, Any], bool]:
-        number = table.names.index(name)
-        part, work = parts / f"{number}.json", parts / f"{number}.run"
-        if part.exists():
-            return _reuse(part, made_under), True
-        shutil.rmtree(work, ignore_errors=True)
-        own = [entry for entry, label in zip(raw["datasets"], section.dataset_domains, strict=True) if label == name]
-        run = settings | {"datasets": [{**entry, "domain": name} for entry in own], "output_dir": str(work)}
-        given = (table.only(name), tokenizer, model is None)
-        found = _fine_tune(run, *given) | {"domain": name, "made_under": made_under}
-        write_json(part, {"kind": PART_KIND, "schema": SCHEMA, **found})
-        shutil.rmtree(work)
-        return found, False
-
-    try:
-        with FileLock(file.with_name(f".{file.name}.lock"), timeout=0):
-            payload = _finished(file, made_under)
-            parts = _parts_folder(file, table.names, finished=payload is not None)
-            if payload is None:
-                measured = {}
-                for name in table.names:
-                    measured[name], known = measure(name, parts)
-                    lowest = min(measured[name]["epochs"])
-                    told = " (already measured)" if known else ""
-                    console.print(f"reference loss of {name}: {lowest:.4f} nats per token{told}")
-                payload = _payload(measured, made_under)
-                write_json(file, payload)
-            # A kill may come in the middle of this; the file is there by then.
-            if (parts / INDEX_FILE).is_file():
-                shutil.rmtree(parts, ignore_errors=True)
-            forget_plugins()
-    except Timeout as error:
-        raise ArtifactError(f"{file}: another process is making it; wait for it, or choose another --out") from error
-    console.print(f"reference losses are in {file}")
-    return payload
-
-
-def _parts_folder(file: Path, names: Sequence[str], finished: bool) -> Path:
-    """The folder of what is measured so far, whose index names the domain of each number; made if it is needed.
-
-    Raises:
-        VersaTuneError: it is there and not ours, or of other domains.
-    """
-    parts = file.with_name(f"{file.stem}.parts")
-    index = parts / INDEX_FILE
-    if finished and not parts.exists():
-        return parts
-    if index.is_file():
-        of = read_json(index, PARTS_KIND, SCHEMA).get("domains")
-        if of != list(names):
-            raise ArtifactError(
-                f"{parts} holds measurements for the domains {of}, not for {list(names)}; remove it to measure anew, "
-                "or choose another --out"
-            )
-    elif parts.exists() and (not parts.is_dir() or any(parts.iterdir())):
-        raise ArtifactError(
-            f"{parts} is where unfinished measurements are kept, but what is there was not made by versatune: move it "
-            "away, or choose another --out"
-        )
-    else:
-        write_json(index, {"kind": PARTS_KIND, "schema": SCHEMA, "domains": list(names)})
-    return parts
-
-
-def _fine_tune(settings: Mapping[str, Any], table: DomainTable, tokenizer: Any, same: bool) -> dict[str, Any]:
-    """One ordinary Axolotl run of one domain; its record holds the held-out loss after each epoch.
-
-    Args:
-        settings: an Axolotl configuration as it would stand in a YAML.
-        table: the domain, with the rows that the configured run holds out.
-        tokenizer: the configured run's.
-        same: the reference model is the run's own, so its rows are the very same.
-    """
-    from axolotl.cli.args import TrainerCliArgs
-    from axolotl.cli.train import do_train
-    from axolotl.loaders import load_tokenizer
-
-    from versatune_plugin.reference.run import load_alone
-
-    (name,) = table.names
-    cfg, plugin = load_alone(settings)
-    own_tokenizer = load_tokenizer(cfg)
-    plugin.given = table
-    if not same:
-        rows = load_rows(cfg, section_of(cfg).dataset_domains)
-        plugin.given = same_rows(table, tokenizer, rows, own_tokenizer)
-    try:
-        do_train(cfg, TrainerCliArgs())
-    except (OSError, SafetensorError) as error:
-        raise ArtifactError(
-            f"domain {name!r}: its run cannot write to {cfg.output_dir} ({error}; {free_space(Path(cfg.output_dir))}). "
-            "The domains before it are kept: free space there, or make it writable, and run the same command again"
-        ) from error
-    # The weights of a single domain cannot move: its updates, one at each epoch's end but the last, only measure.
-    lines = [
-        line for line in read_record(Path(cfg.output_dir)) if line["kind"] in ("update", "measure") and line["step"]
-    ]
-    return {
-        "epochs": [line["loss"][name] for line in lines],
-        "bits_per_byte": [line["bits_per_byte"][name] for line in lines],
-        "tokenizer": tokenizer_fingerprint(own_tokenizer),
-    }
 
 
 def _finished(file: Path, made_under: Mapping[str, Any]) -> dict[str, Any] | None:
     """The file as it is, if it was made under these very settings; one of other settings is made anew.
 
     Raises:
-        VersaTuneError: what is there is no reference file.
+        ArtifactError: what is there is no reference file.
     """
     if not file.exists():
         return None
     payload = read_json(file, KIND, SCHEMA)
-    return payload if payload.get("made_under") == made_under else None
+    return None if settings_differences(payload.get("made_under"), made_under, "there") else payload
 
 
-def _reuse(part: Path, made_under: Mapping[str, Any]) -> dict[str, Any]:
-    found = read_json(part, PART_KIND, SCHEMA)
-    if changed := settings_differences(found["made_under"], made_under, "there"):
-        raise ArtifactError.collected(
-            f"{part} was measured under other settings; remove {part.parent} to measure anew, or undo the change",
-            list(changed.values()),
-        )
-    return found
+def _measure(runs: DomainRuns, unfinished: Unfinished, console: Console) -> dict[str, dict[str, Any]]:
+    """What `DomainRuns.fine_tune` gives for each domain, measured now or before an interruption."""
+    measured = {}
+    for name in unfinished.names:
+        known = unfinished.read(name)
+        if known is None:
+            measured[name] = runs.fine_tune(name, unfinished.run_folder(name))
+            unfinished.write(name, measured[name])
+        else:
+            measured[name] = known
+        lowest, note = min(measured[name]["epochs"]), "" if known is None else " (already measured)"
+        console.print(f"reference loss of {name}: {lowest:.4f} nats per token{note}")
+    return measured
 
 
 def _payload(measured: Mapping[str, Mapping[str, Any]], made_under: Mapping[str, Any]) -> dict[str, Any]:
+    """What the file holds: of each domain the loss of its best epoch, and what it was measured under."""
     best = {name: min(range(len(one["epochs"])), key=one["epochs"].__getitem__) for name, one in measured.items()}
     return {
         "kind": KIND,
