@@ -14,7 +14,7 @@ from versatune_plugin import __version__
 from versatune_plugin.errors import ConfigurationError, VersaTuneError
 
 
-def told_plainly(command: Callable[..., Any]) -> Callable[..., Any]:
+def report_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     """Print a `VersaTuneError` as a message instead of a traceback, and end with status 1."""
 
     @wraps(command)
@@ -58,7 +58,7 @@ def versatune() -> None:
 @click.option("--judge-model", help="For --judge model: a path or a hub id.")
 @click.option("--training-rows", type=int, help="For --judge classifier: rows of each domain. Default: 1000.")
 @click.option("--preset", help="paper: 40000 texts x 5 iterations.")
-@told_plainly
+@report_errors
 def detect(config: Path, preset: str | None, **given: Any) -> None:
     """Detect which domains the base model knows, and how well: its knowledge distribution (Algorithm 1)."""
     from versatune_plugin.console.knowledge import show_knowledge
@@ -73,7 +73,7 @@ def detect(config: Path, preset: str | None, **given: Any) -> None:
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Another seed, other figures.")
 @click.option("--preset", default="default", show_default=True, help="default, short, real or real-short.")
 @click.option("--rows", type=FOLDER, help="Your own rows, <domain>.jsonl in alpaca format, instead of made ones.")
-@told_plainly
+@report_errors
 def quickstart(out: Path, seed: int, preset: str, rows: Path | None) -> None:
     """The whole path on a small model made on the spot: offline, on a CPU, in minutes."""
     from versatune_plugin.quickstart.run import run_quickstart
@@ -86,7 +86,7 @@ def quickstart(out: Path, seed: int, preset: str, rows: Path | None) -> None:
 @click.option("--model", help="The reference model: a path or a hub id. Default: the run's own base_model.")
 @click.option("--epochs", type=click.IntRange(min=1), default=3, show_default=True, help="Passes over each domain.")
 @click.option("--out", type=FILE, help="The file. Default: what the YAML names.")
-@told_plainly
+@report_errors
 def reference(config: Path, model: str | None, epochs: int, out: Path | None) -> None:
     """Measure each domain's mastery ceiling: the lowest held-out loss of a model tuned on it alone."""
     from versatune_plugin.reference.measure import measure_references
@@ -97,7 +97,7 @@ def reference(config: Path, model: str | None, epochs: int, out: Path | None) ->
 @versatune.command()
 @CONFIG
 @click.option("--processes", type=click.IntRange(min=1), help="Processes of the run to plan. Default: of this launch.")
-@told_plainly
+@report_errors
 def plan(config: Path, processes: int | None) -> None:
     """Print what a configuration would do, without training: rows, shares, passes, stages, updates, cost."""
     from versatune_plugin.console.run_plan import show_plan
@@ -107,7 +107,7 @@ def plan(config: Path, processes: int | None) -> None:
 
 @versatune.command()
 @click.argument("name", required=False)
-@told_plainly
+@report_errors
 def mixtures(name: str | None) -> None:
     """List every mixture with its options, defaults, cost and source; or only NAME."""
     from versatune_plugin.console.mixtures import show_mixtures
@@ -128,7 +128,7 @@ def mixtures(name: str | None) -> None:
 @click.option("--json", "json_file", type=FILE, help="Write everything as JSON.")
 @click.option("--csv", "csv_file", type=FILE, help="Write a plain table, which this command also reads.")
 @click.option("--radar", type=FILE, help="Draw the domain scores (.png, .svg, .pdf).")
-@told_plainly
+@report_errors
 def scores(
     results: tuple[Path, ...],
     gains: tuple[tuple[str, str], ...],

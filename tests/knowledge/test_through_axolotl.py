@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from tests.conftest import Axolotl, Finished, Tiny
 from tests.knowledge.layouts import entry
 from tests.tiny import WORDS
-from versatune_plugin.host.base_model import weights_identity
+from versatune_plugin.artifacts.fingerprint import weights_identity
 from versatune_plugin.knowledge import load_knowledge, read_knowledge
 from versatune_plugin.knowledge.generation import BaseModelSampler, batch_seed
 

@@ -96,14 +96,14 @@ def json_lines(payloads: Iterable[Mapping[str, Any]]) -> str:
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """Read JSON lines; a torn last line (its writer was killed) is left out.
+    """Read JSON lines; an incomplete last line (its writer was killed) is left out.
 
     Raises:
         VersaTuneError: the file is missing, or a line before the last is not JSON.
     """
     if not path.is_file():
         raise ArtifactError(f"{path}: no such file")
-    # Bytes, not text: str.splitlines would also split at U+2028, and a torn line may end inside a character.
+    # Bytes, not text: str.splitlines would also split at U+2028, and an incomplete line may end inside a character.
     lines = path.read_bytes().split(b"\n")
     records = []
     for number, line in enumerate(lines, start=1):

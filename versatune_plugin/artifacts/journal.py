@@ -18,8 +18,8 @@ class Journal:
     """Records in the order (iteration, index), appended a whole batch at a time.
 
     The first line holds the settings that decide the records. The others hold one record each, with the keys
-    ``iteration`` (from 1) and ``index`` (from 0). Opening an existing file drops a torn last line and the records of a
-    batch that was not finished, so that every batch is computed as a whole, whether a run was interrupted or not.
+    ``iteration`` (from 1) and ``index`` (from 0). Opening an existing file drops an incomplete last line and an
+    unfinished batch, so that every batch is computed as a whole, whether a run was interrupted or not.
 
     Args:
         path: the file.

@@ -74,12 +74,12 @@ class RunRecord:
             kept = [json.loads(data.split(b"\n")[0])]
         else:
             aside = self._set_aside()
-            told = "" if aside is None else f". It is kept as {aside}"
+            kept_as = "" if aside is None else f". It is kept as {aside}"
             LOG.warning(
                 "%s: %s%s. The run goes on, and what it was told before step %d is not in the new record",
                 self.path,
                 why,
-                told,
+                kept_as,
                 step,
             )
             self._written = _Written()
@@ -133,8 +133,8 @@ class _Start(BaseModel):
     resumed_at: int = Field(default=0, ge=0)
 
 
-class _Told(BaseModel):
-    """What they need of a line that tells weights."""
+class _WeightsLine(BaseModel):
+    """What they need of a line that has weights."""
 
     model_config = ConfigDict(strict=True)
 
@@ -154,7 +154,7 @@ class _Mark(BaseModel):
 
 
 FIRST = TypeAdapter(_Start)
-LATER: TypeAdapter[_Told | _Mark] = TypeAdapter(Annotated[_Told | _Mark, Field(discriminator="kind")])
+LATER: TypeAdapter[_WeightsLine | _Mark] = TypeAdapter(Annotated[_WeightsLine | _Mark, Field(discriminator="kind")])
 
 
 def read_record(path: Path) -> list[dict[str, Any]]:
@@ -174,10 +174,10 @@ def read_record(path: Path) -> list[dict[str, Any]]:
     before = start.resumed_at
     for number, line in enumerate(lines[1:], start=2):
         found = _checked(LATER, file, number, line)
-        told = (found.weights, found.loss) if isinstance(found, _Told) else ()
+        by_domain = (found.weights, found.loss) if isinstance(found, _WeightsLine) else ()
         if found.step < before:
             raise _not_of_a_run(file, number, f"its step is {found.step}, after one of step {before}")
-        if any(figures is not None and set(figures) != set(start.weights) for figures in told):
+        if any(figures is not None and set(figures) != set(start.weights) for figures in by_domain):
             raise _not_of_a_run(file, number, f"its domains are not {', '.join(sorted(start.weights))}")
         if found.kind == "end" and number < len(lines):
             raise _not_of_a_run(file, number, "it ends the run, and more lines follow")

@@ -210,13 +210,13 @@ class DomainTable:
         domains, problems = [], []
         for domain in self.domains:
             own = out[np.searchsorted(out, domain.first) : np.searchsorted(out, domain.first + domain.size)]
-            settled = replace(domain, heldout=np.sort(chosen[domain.name]), duplicates=own)
-            if settled.training_size < 1:
+            updated = replace(domain, heldout=np.sort(chosen[domain.name]), duplicates=own)
+            if updated.training_size < 1:
                 problems.append(
                     f"domain {domain.name!r}: every row that is not held out repeats a held-out row or a validation "
                     "row; remove its duplicates or set `versatune.heldout` lower"
                 )
-            domains.append(settled)
+            domains.append(updated)
         if problems:
             raise DataError.collected("the held-out rows leave nothing to train on", problems)
         return replace(self, domains=tuple(domains))

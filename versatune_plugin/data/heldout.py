@@ -44,15 +44,15 @@ def same_rows(table: DomainTable, tokenizer: Any, others: DomainTable, other_tok
     wanted = set(held)
     found = np.array([row for row, key in enumerate(keys) if key in wanted], dtype=np.int64)
     lacking = len(wanted - {keys[row] for row in found})
-    told = (
+    reason = (
         "with this model's tokenizer and template (too long, or written differently); use a reference model with the "
     )
     remedy = "same chat template, or a larger `sequence_len`"
     if lacking:
-        raise DataError(f"domain {name!r}: {lacking} of {len(wanted)} held-out rows do not occur {told}{remedy}")
+        raise DataError(f"domain {name!r}: {lacking} of {len(wanted)} held-out rows do not occur {reason}{remedy}")
     excluded = np.array([row for row, key in enumerate(keys) if key not in trained], dtype=np.int64)
     if len(np.union1d(found, excluded)) == len(keys):
-        raise DataError(f"domain {name!r}: none of the rows that the run trains on occurs {told}{remedy}")
+        raise DataError(f"domain {name!r}: none of the rows that the run trains on occurs {reason}{remedy}")
     return others.with_heldout({name: found}, excluded)
 
 

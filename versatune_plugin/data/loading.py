@@ -182,12 +182,12 @@ def _chosen(cfg: Any, parts: Mapping[str, Dataset]) -> tuple[dict[str, Rows], di
 def _why_none(rows: int, counts: Mapping[str, int]) -> str:
     if counts["without_labels"] == rows:
         return f"none of its {rows} rows has a token that the loss is taken over; look at its `type:` and its roles"
-    told = {
+    reasons = {
         "without_labels": "have no token to learn",
         "repeats": "repeat a row of an earlier data set (`dataset_exact_deduplication`)",
         "other_shards": "are of other shards (`dataset_shard_num`)",
     }
-    return ", ".join(f"{count} rows {told[name]}" for name, count in counts.items() if count)
+    return ", ".join(f"{count} rows {reasons[name]}" for name, count in counts.items() if count)
 
 
 def _aligned(parts: Mapping[str, Dataset]) -> list[Dataset]:

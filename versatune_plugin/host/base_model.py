@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from versatune_plugin.artifacts.fingerprint import tokenizer_fingerprint
-from versatune_plugin.errors import ConfigurationError
+from versatune_plugin.artifacts.fingerprint import tokenizer_fingerprint, weights_identity
 
 if TYPE_CHECKING:
     from axolotl.utils.dict import DictDefault
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-_WEIGHT_FILES = ("*.safetensors", "*.bin", "*.gguf", "config.json")
+__all__ = ["BaseModel", "weights_identity"]
+
 _OF_TRAINING = ("lora_model_dir", "special_tokens", "tokens", "added_tokens_overrides", "chat_template")
-_SAMPLES_PER_FILE = 64
-_SAMPLE_BYTES = 4096
 
 
 class BaseModel:
@@ -67,36 +63,6 @@ class BaseModel:
             if getattr(model, "hf_device_map", None) is None:
                 model = model.to(self._cfg.device)
         return model
-
-
-def weights_identity(name: str, revision: str | None = None) -> str:
-    """What tells two versions of a model's weights apart: a hub commit, or a hash of samples of a local folder's files.
-
-    The hash takes the names, the sizes and 64 evenly spaced pieces of 4 KiB of ``config.json`` and of every file of
-    weights: any training changes it, and it costs milliseconds where a whole hash of a large model costs minutes.
-
-    Raises:
-        VersaTuneError: there is no such model.
-    """
-    folder = Path(name)
-    if not folder.is_dir():
-        from huggingface_hub import hf_hub_download
-
-        try:
-            return Path(hf_hub_download(name, "config.json", revision=revision)).parent.name
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(
-                f"{name}: neither a folder nor a model that the hub or its cache has ({error})"
-            ) from error
-    digest = hashlib.sha256()
-    for path in sorted({path for pattern in _WEIGHT_FILES for path in folder.glob(pattern)}):
-        size = path.stat().st_size
-        digest.update(f"{path.name}\t{size}\n".encode())
-        with path.open("rb") as file:
-            for sample in range(_SAMPLES_PER_FILE):
-                file.seek(max(size - _SAMPLE_BYTES, 0) * sample // (_SAMPLES_PER_FILE - 1))
-                digest.update(file.read(_SAMPLE_BYTES))
-    return digest.hexdigest()[:16]
 
 
 def _quantization(cfg: DictDefault) -> str | None:

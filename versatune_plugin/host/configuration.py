@@ -216,7 +216,7 @@ def _explained(error: ValidationError, model: type[BaseModel]) -> list[str]:
     """One sentence for each place that is wrong, in the user's terms."""
     deepest: dict[tuple[int | str, ...], Any] = {}
     for detail in error.errors():
-        # Of a union, every member complains; the one that got furthest is what the user meant.
+        # Of a union, every member reports a problem; the one that got furthest is what the user meant.
         place = detail["loc"][:2]
         if place not in deepest or len(detail["loc"]) > len(deepest[place]["loc"]):
             deepest[place] = detail

@@ -5,7 +5,7 @@ built for CUDA and there is no driver. ``axolotl.utils.config.normalize_config``
 accelerator of its own (``device_map: {"": LOCAL_RANK}``). And accelerate gives process n the device ``cpu:n``, on which
 ``torch.load`` cannot put the optimizer's state when a run is resumed. All are mended here, for such a run alone.
 
-A launcher's mistake is told as well: ``accelerate launch --cpu --num_processes 2`` starts one process.
+A launcher's mistake is reported as well: ``accelerate launch --cpu --num_processes 2`` starts one process.
 
 Tested with axolotl 0.19.0, accelerate 1.13, torch 2.13, transformers 5.16.
 """

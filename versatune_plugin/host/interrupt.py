@@ -33,12 +33,16 @@ def end_on_interrupt(output_dir: Path, saved: Callable[[Path], Path | None]) -> 
 
     def end(*_: Any) -> None:
         checkpoint = saved(output_dir)
-        told = (
+        saved_so_far = (
             "Nothing is saved yet"
             if checkpoint is None
             else f"{checkpoint} is complete: go on from it with `auto_resume_from_checkpoints: true`"
         )
-        print(f"\nversatune: interrupted; the model is not trained to its end. {told}", file=sys.stderr, flush=True)
+        print(
+            f"\nversatune: interrupted; the model is not trained to its end. {saved_so_far}",
+            file=sys.stderr,
+            flush=True,
+        )
         sys.exit(STATUS)
 
     signal.signal(signal.SIGINT, end)

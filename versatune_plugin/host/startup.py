@@ -46,7 +46,7 @@ PLUGIN_NAMES = (SHORT_NAME, PLUGIN, "versatune_plugin.plugin.VersaTunePlugin")
 
 
 def install() -> None:
-    """Be told when one of the three modules is imported, and patch at once those that already are.
+    """Have each of the three modules patched when it is imported, and at once where it already is.
 
     Any thread may call it at any time, and calling it again does nothing. It waits for an import of one of the three
     that is under way in another thread: that one may have looked for its module before the finder was there.
@@ -167,7 +167,7 @@ PATCHES: "dict[str, Callable[[ModuleType], None]]" = {
 }
 
 
-# --- being told: the import system ---------------------------------------------------------------------------------
+# --- noticing an import -------------------------------------------------------------------------------------------
 
 
 class VersaTuneWaits:

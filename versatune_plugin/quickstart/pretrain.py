@@ -137,7 +137,7 @@ def pretrain(
     model.train()
     for batch in (bar := tqdm(batches, desc="pretraining", unit="step")):
         tokens, positions, labels = _tensors(batch, settings.length)
-        # Without an attention mask, positions that start anew tell Transformers where one document ends.
+        # Without an attention mask, positions that start anew show Transformers where one document ends.
         logits = model(input_ids=tokens, position_ids=positions, use_cache=False).logits
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=NO_LABEL)
         loss.backward()

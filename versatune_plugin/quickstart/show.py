@@ -76,7 +76,7 @@ def show_losses(
 
 
 def show_weights(console: Console, record: Sequence[Mapping[str, Any]]) -> None:
-    """The path of the weights: one column for each stretch of steps between two updates."""
+    """The path of the weights: one column for each segment between two updates."""
     changes = [
         (0, record[0]["weights"]),
         *((line["step"], line["weights"]) for line in record if line["kind"] == "update"),

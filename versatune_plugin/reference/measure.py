@@ -12,13 +12,12 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from versatune_plugin import __version__
-from versatune_plugin.artifacts.fingerprint import settings_differences
+from versatune_plugin.artifacts.fingerprint import settings_differences, weights_identity
 from versatune_plugin.artifacts.io import check_writable, read_json, write_json
 from versatune_plugin.artifacts.reference import KIND, SCHEMA
 from versatune_plugin.data.domains import DomainTable
 from versatune_plugin.data.heldout import heldout_digest
 from versatune_plugin.errors import ArtifactError
-from versatune_plugin.host.base_model import weights_identity
 from versatune_plugin.host.configuration import load_run_config
 from versatune_plugin.reference.fine_tune import DomainRuns
 from versatune_plugin.reference.unfinished import Unfinished

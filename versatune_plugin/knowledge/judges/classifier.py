@@ -1,9 +1,9 @@
 """The judge ``classifier``: words and pairs of words, learnt from the configuration's own rows.
 
 It runs in seconds and needs no other model. What it knows of a domain is the user's own data of that domain. It reads
-what the rows say and not how they are laid out (`fields`, `content`), so that a domain is told by its subject whatever
-format its file has; every text is cut to the length of a generated one and its features have length 1, so long rows
-are not told from short ones.
+what the rows say and not how they are laid out (`fields`, `content`), so that a domain is recognised by its subject
+whatever format its file has; every text is cut to the length of a generated one and its features have length 1, so
+long rows are not distinguished from short ones.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ class ClassifierJudge:
 
     @cached_property
     def warnings(self) -> tuple[str, ...]:
-        """A sentence for each domain that its rows' contents do not tell from others."""
+        """A sentence for each domain that its rows' contents do not distinguish from others."""
         guessed = 1 / len(self._domains)
         found = []
         for row, name in enumerate(self._domains):

@@ -23,7 +23,7 @@ _PIECE = re.compile(rf"[{IDEOGRAPH}]|[^\W{IDEOGRAPH}]+|[^\w\s]|\s*\n\s*")
 # How large a share of a file's rows must have a run of so many pieces before it is no content. Short runs are common
 # in any language; a long one that comes back is a template's or a preamble's.
 REPEATED_RUNS: Mapping[int, float] = {2: 0.8, 3: 0.4, 6: 0.2}
-# A whole line of so many pieces, such as one of several system prompts, is told from content by less.
+# A whole line of so many pieces, such as one of several system prompts, is separated from content by less.
 REPEATED_LINES = 0.05
 LEAST_PIECES = 6
 LEAST_REPEATS = 3

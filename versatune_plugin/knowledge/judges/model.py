@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from versatune_plugin.artifacts.fingerprint import weights_identity
 from versatune_plugin.errors import ConfigurationError
-from versatune_plugin.host.base_model import weights_identity
 
 if TYPE_CHECKING:
     from versatune_plugin.knowledge.judges.registry import JudgeContext
@@ -104,7 +104,7 @@ class ModelJudge:
         question = PROMPT.format(domains=", ".join(self._domains), text=text)
         if self.tokenizer.chat_template is None:
             return list(self.tokenizer(question + PLAIN_CUE)["input_ids"])
-        # Models that can think aloud first are told not to; other templates know no such name and pass it over.
+        # Models that can think aloud first are asked not to; other templates know no such name and pass it over.
         asked = self.tokenizer.apply_chat_template(
             [{"role": "user", "content": question}], add_generation_prompt=True, tokenize=False, enable_thinking=False
         )

@@ -1,6 +1,6 @@
 """From words to probabilities of domains: two linear models on TF-IDF, each calibrated, and their mean.
 
-Logistic regression tells like rows apart best; naive Bayes is steadier on texts unlike the rows, in which few words are
+Logistic regression separates like rows best; naive Bayes is steadier on texts unlike the rows, in which few words are
 known. On texts that small models wrote, their mean agreed better than either with a judge that was trained on the
 models' own pretraining documents.
 """
@@ -96,7 +96,7 @@ class Unlike:
 
 
 def unlike_rows(texts: Sequence[str], truth: np.ndarray, seed: int) -> Unlike:
-    """How well domains are told apart by rows that are unlike the training rows.
+    """How well domains are separated by rows that are unlike the training rows.
 
     Rows set aside at random have near relatives among the training rows (the same source, template, document), and a
     base model's texts have none. So each domain's rows are clustered (k-means on the leading components of their

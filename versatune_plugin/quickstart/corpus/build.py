@@ -36,7 +36,7 @@ class Sizes:
 class DomainCorpus:
     """One domain. A fact is in one row or in one document and nowhere else.
 
-    So a row that is held out tells of something that neither another row nor the pretraining has told.
+    So a row that is held out is about something that neither another row nor the pretraining has.
 
     Attributes:
         rows: for fine-tuning, alpaca format.

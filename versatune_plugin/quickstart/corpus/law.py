@@ -97,8 +97,8 @@ def _courts(rng: random.Random) -> Iterator[Fact]:
             exercises.append(
                 ("Which court do these captions name?", "\n".join(examples), f"They name the {name}, {what}.")
             )
-        told = ", ".join([what, *rng.sample(clauses, min(2, len(clauses)))])
-        documents = [f"The {name} is {told}.", f"In court: {name}, {told}."]
+        described = ", ".join([what, *rng.sample(clauses, min(2, len(clauses)))])
+        documents = [f"The {name} is {described}.", f"In court: {name}, {described}."]
         yield fact(rng, f"the {name}", documents, exercises)
 
 
