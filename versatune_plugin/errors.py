@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Self
 
+__all__ = ["ArtifactError", "CheckpointError", "ConfigurationError", "DataError", "VersaTuneError"]
+
 
 class VersaTuneError(Exception):
     """Something the user can put right: the message names the place and the remedy.

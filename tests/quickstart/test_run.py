@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from versatune_plugin.artifacts.io import read_json
+from versatune_plugin.console.quickstart import heldout_losses, total_variation
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.quickstart import run
 from versatune_plugin.quickstart.configuration import configuration
 from versatune_plugin.quickstart.presets import PRESETS
 from versatune_plugin.quickstart.run import run_quickstart
-from versatune_plugin.quickstart.show import heldout_losses, total_variation
 
 DOMAINS = ["code", "finance", "general", "law", "medicine", "science"]
 

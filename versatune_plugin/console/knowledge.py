@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.table import Table
 
 from versatune_plugin.artifacts.knowledge import Knowledge
+from versatune_plugin.console.tables import new_table
 
 
 def show_knowledge(knowledge: Knowledge, console: Console | None = None) -> None:
@@ -18,17 +18,15 @@ def show_knowledge(knowledge: Knowledge, console: Console | None = None) -> None
     console = console or Console(highlight=False, markup=False)
     made_by = knowledge.made_by
     start = made_by["start_token"]
-    table = Table(
-        title=f"Knowledge of {made_by['base_model']}: {knowledge.texts:,} texts from {start['role'].upper()} "
+    shown = new_table(
+        f"Knowledge of {made_by['base_model']}: {knowledge.texts:,} texts from {start['role'].upper()} "
         f"{start['token']!r}, {len(knowledge.iterations)} iterations",
-        title_justify="left",
+        ("domain", "share", "95 % interval", "spread"),
     )
-    for column in ("domain", "share", "95 % interval", "spread"):
-        table.add_column(column, justify="left" if column == "domain" else "right")
     for name, share in sorted(knowledge.probabilities.items(), key=lambda item: (-item[1], item[0])):
         low, high = knowledge.interval95[name]
-        table.add_row(name, f"{share:.2%}", f"{low:.2%} - {high:.2%}", f"{made_by['spread'][name]:.2%}")
-    console.print(table)
+        shown.add_row(name, f"{share:.2%}", f"{low:.2%} - {high:.2%}", f"{made_by['spread'][name]:.2%}")
+    console.print(shown)
     judge = made_by["judge"]
     quality = ""
     if "accuracy" in judge:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from versatune_plugin.console.tables import new_table
 from versatune_plugin.data.domains import Domain, DomainTable
 from versatune_plugin.host.configuration import load_run_config
-from versatune_plugin.host.section import Section
 from versatune_plugin.mixtures.controller import MixtureController
 from versatune_plugin.mixtures.registry import known_mixtures
 from versatune_plugin.mixtures.weights import Vector
@@ -26,9 +25,10 @@ WIDTH = 140
 LEAST_ROOM = 0.1
 
 
-def planned_passes(section: Section, plan: RunPlan, table: DomainTable, weights: Vector) -> Vector:
+def planned_passes(prepared: PreparedRun, weights: Vector) -> Vector:
     """Passes over each domain in one epoch under ``weights``, shape (k,)."""
-    shares = weights / table.mean_supervised() if section.unit == "tokens" else weights
+    plan, table = prepared.plan, prepared.table
+    shares = weights / table.mean_supervised() if prepared.section.unit == "tokens" else weights
     return np.asarray(plan.samples_per_epoch(shares / shares.sum()) / table.training_sizes)
 
 
@@ -44,8 +44,8 @@ def show_run(cfg: Any, prepared: PreparedRun) -> None:
     weights = controller.weights_at(0)
     # A domain's name may look like markup.
     console = Console(width=WIDTH, highlight=False, markup=False)
-    passes = planned_passes(section, plan, table, planned_weights(controller, plan))
-    console.print(_domains(section, plan, table, prior, weights, passes))
+    passes = planned_passes(prepared, planned_weights(controller, plan))
+    console.print(_domains(prepared, weights, passes))
     if plan.staged:
         console.print(_stages(plan, table))
     measuring = plan.measuring
@@ -60,7 +60,7 @@ def show_run(cfg: Any, prepared: PreparedRun) -> None:
         *_left_out(table),
     ):
         console.print(f"  {line}")
-    for warning in [*plan_warnings(section, plan, passes, table, weights), *saving_warnings(cfg)]:
+    for warning in [*plan_warnings(prepared, passes, weights), *saving_warnings(cfg)]:
         console.print(f"  warning: {warning}", style="yellow")
 
 
@@ -80,8 +80,9 @@ def show_plan(config_path: Path, processes: int | None) -> None:
     show_run(cfg, prepare_run(cfg, section))
 
 
-def plan_warnings(section: Section, plan: RunPlan, passes: Vector, table: DomainTable, weights: Vector) -> list[str]:
+def plan_warnings(prepared: PreparedRun, passes: Vector, weights: Vector) -> list[str]:
     """What a user should think about before this run is started, one sentence each."""
+    section, plan = prepared.section, prepared.plan
     measuring = plan.measuring
     warnings = []
     if measuring.cost > 1.25 * section.measure_budget:
@@ -94,9 +95,9 @@ def plan_warnings(section: Section, plan: RunPlan, passes: Vector, table: Domain
             f"the weights move {measuring.updates} time(s) in {plan.total_steps} steps: set `update_steps` lower, or "
             "raise `measure_budget`"
         )
-    warnings += _crowded_out(section, plan, table, weights)
+    warnings += _crowded_out(prepared, weights)
     epochs = plan.total_steps / plan.steps_per_epoch
-    for domain, each in zip(table.domains, passes, strict=True):
+    for domain, each in zip(prepared.table.domains, passes, strict=True):
         if not plan.staged and section.max_passes is not None and each * epochs > section.max_passes:
             warnings.append(
                 f"domain {domain.name!r} is due {each * epochs:.1f} passes, more than max_passes "
@@ -105,9 +106,10 @@ def plan_warnings(section: Section, plan: RunPlan, passes: Vector, table: Domain
     return warnings
 
 
-def _crowded_out(section: Section, plan: RunPlan, table: DomainTable, weights: Vector) -> list[str]:
+def _crowded_out(prepared: PreparedRun, weights: Vector) -> list[str]:
     """A warning of domains that get far less of a batch than their share of tokens suggests."""
-    if section.unit != "tokens" or plan.staged:
+    plan, table = prepared.plan, prepared.table
+    if prepared.section.unit != "tokens" or plan.staged:
         return []
     room = np.ones(len(weights)) if plan.bin_tokens is None else table.mean_lengths()
     taken = weights / table.mean_supervised() * room
@@ -124,11 +126,10 @@ def _crowded_out(section: Section, plan: RunPlan, table: DomainTable, weights: V
     ]
 
 
-def _domains(
-    section: Section, plan: RunPlan, table: DomainTable, prior: Vector, weights: Vector, passes: Vector
-) -> Table:
-    shown = _table(
-        f"VersaTune is active: mixture {section.mixture!r}, {len(table.domains)} domains",
+def _domains(prepared: PreparedRun, weights: Vector, passes: Vector) -> Table:
+    plan, table, prior = prepared.plan, prepared.table, prepared.prior
+    shown = new_table(
+        f"VersaTune is active: mixture {prepared.section.mixture!r}, {len(table.domains)} domains",
         ["domain", "training rows", "held out", "validation", "left out", "prior", "weight at start"],
     )
     if not plan.staged:
@@ -172,20 +173,15 @@ def _left_out(table: DomainTable) -> list[str]:
 
 
 def _stages(plan: RunPlan, table: DomainTable) -> Table:
-    shown = _table("Stages, and the rows of each domain that they draw from", ["stage", "mixture", "optimizer steps"])
+    shown = new_table(
+        "Stages, and the rows of each domain that they draw from", ["stage", "mixture", "optimizer steps"]
+    )
     for name in table.names:
         shown.add_column(name, justify="right")
     for number, stage in enumerate(plan.stages, start=1):
         steps = f"{stage.first_step:,} to {stage.first_step + stage.steps - 1:,}"
         rows = [f"{rows:,}" if rows else "-" for rows in stage.rows]
         shown.add_row(str(number), stage.mixture.name, steps, *rows)
-    return shown
-
-
-def _table(title: str, columns: Sequence[str]) -> Table:
-    shown = Table(title=title, title_justify="left")
-    for number, column in enumerate(columns):
-        shown.add_column(column, justify="right" if number else "left")
     return shown
 
 

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from versatune_plugin.console.palette import PALETTE
+from versatune_plugin.console.tables import new_table
 from versatune_plugin.evaluation.benchmarks import BENCHMARKS, DOMAINS
 from versatune_plugin.evaluation.scores import Gain, Run, Score, describe_differences, mean_gain, references
 from versatune_plugin.evaluation.unread import warnings
@@ -23,10 +22,7 @@ NOTE: dict[str, Any] = {"style": "yellow", "markup": False, "soft_wrap": True}
 def show_scores(runs: Sequence[Run], gains: Sequence[Gain]) -> None:
     """Print a row for each benchmark, domain and the average, a column for each run; percent with standard errors."""
     console = Console(width=max(100, 30 + 26 * len(runs)), highlight=False)
-    shown = Table(title="Scores in percent ± standard error (unparsed answers)", title_justify="left")
-    shown.add_column("")
-    for run in runs:
-        shown.add_column(Text(run.name), justify="right")
+    shown = new_table("Scores in percent ± standard error (unparsed answers)", ["", *(run.name for run in runs)])
     unlike = references(runs)
 
     def cells(scores: Iterable[Score | None], benchmarks: Iterable[str]) -> list[str]:

@@ -84,7 +84,7 @@ def run_quickstart(out: Path, seed: int, preset: str = "default", rows: Path | N
         figures |= _compare(console, figures, sizes)
         figures |= {"seed": seed, "preset": preset, "seconds": time.perf_counter() - began}
         write_json(Path("quickstart.json"), {"kind": "versatune.quickstart", "schema": 1, **figures})
-    from versatune_plugin.quickstart.show import show_files
+    from versatune_plugin.console.quickstart import show_files
 
     show_files(console, out, FILES)
     console.print(f"done in {figures['seconds']:.0f} s; another --seed gives other figures")
@@ -93,6 +93,7 @@ def run_quickstart(out: Path, seed: int, preset: str = "default", rows: Path | N
 
 def make_base_model(console: Console, out: Path, sizes: Preset, seed: int, rows: Path | None) -> dict[str, float]:
     """Corpus, tokenizer, model and configurations. Returns the truth: each domain's share of the documents read."""
+    from versatune_plugin.console.quickstart import show_corpus
     from versatune_plugin.quickstart.corpus.build import Sizes, build_corpus, write_corpus
     from versatune_plugin.quickstart.corpus.files import read_corpus
     from versatune_plugin.quickstart.pretrain import (
@@ -103,7 +104,6 @@ def make_base_model(console: Console, out: Path, sizes: Preset, seed: int, rows:
         prompts,
         train_tokenizer,
     )
-    from versatune_plugin.quickstart.show import show_corpus
 
     amounts = Sizes(sizes.rows, sizes.documents)
     with _stage(console, f"building six domains from {rows or 'installed packages'}"):
@@ -111,7 +111,7 @@ def make_base_model(console: Console, out: Path, sizes: Preset, seed: int, rows:
         write_corpus(corpus, out / "corpus")
     documents = {name: domain.documents for name, domain in corpus.items()}
     texts, truth = draw_documents(documents, draw_mixture(seed), sizes.pretraining_documents, seed)
-    show_corpus(console, corpus, truth)
+    show_corpus(console, {name: (len(one.rows), len(one.documents)) for name, one in corpus.items()}, truth)
     settings = PretrainSettings()
     with _stage(console, f"pretraining a small Llama on {len(texts):,} texts of this mixture"):
         tuned_on = [row for domain in corpus.values() for row in domain.rows]
@@ -124,9 +124,9 @@ def make_base_model(console: Console, out: Path, sizes: Preset, seed: int, rows:
 
 def _detect_and_refer(console: Console, sizes: Preset, seed: int, truth: Mapping[str, float]) -> dict[str, Any]:
     from versatune_plugin.console.plots import plot_knowledge
+    from versatune_plugin.console.quickstart import show_detected, total_variation
     from versatune_plugin.knowledge.detect import detect
     from versatune_plugin.knowledge.options import DetectionOptions
-    from versatune_plugin.quickstart.show import show_knowledge, total_variation
     from versatune_plugin.reference.measure import measure_references
 
     config = Path("versatune.yml")
@@ -135,7 +135,7 @@ def _detect_and_refer(console: Console, sizes: Preset, seed: int, truth: Mapping
     )
     with _stage(console, "axolotl versatune detect versatune.yml"):
         knowledge = detect(config, options)
-    show_knowledge(console, knowledge, truth)
+    show_detected(console, knowledge, truth)
     found = {"probabilities": knowledge.probabilities, "interval95": knowledge.interval95}
     plot_knowledge(found, Path("knowledge.png"), truth)
     with _stage(console, "axolotl versatune reference versatune.yml"), _output_to(Path("reference.log")):
@@ -187,7 +187,7 @@ def _fine_tune(console: Console, steps: int) -> None:
 
 def _compare(console: Console, figures: Mapping[str, Any], sizes: Preset) -> dict[str, Any]:
     from versatune_plugin.console.plots import plot_weights
-    from versatune_plugin.quickstart.show import heldout_losses, show_losses, show_weights
+    from versatune_plugin.console.quickstart import heldout_losses, show_losses, show_weights
 
     records = {mixture: read_record(Path(mixture)) for mixture in MIXTURES}
     show_losses(console, records, figures["reference"], sizes.heldout)

@@ -1,4 +1,4 @@
-"""What a run needs of whatever trains the model; `training/trainer.py` gives it from Axolotl's trainer."""
+"""What a run needs of whatever trains the model; `training/trainer_port.py` gives it from Axolotl's trainer."""
 
 from __future__ import annotations
 
@@ -12,39 +12,27 @@ from datasets import Dataset
 
 
 class TrainingPort(Protocol):
-    """The trainer, as far as measuring, logging and drawing batches are concerned."""
+    """The trainer, as far as measuring, logging and drawing batches are concerned.
 
-    @property
-    def rank(self) -> int:
-        """This process's number among those that train together."""
+    Attributes:
+        rank: this process's number among those that train together.
+        world_size: how many processes train together.
+        devices: devices of this process.
+        device: where inputs go.
+        micro_batch_size: rows (bins, under packing) of a forward pass in training.
+        accumulation: micro-batches of a process in an optimizer step.
+        heldout_batch_size: rows of a forward pass when held-out rows are measured.
+        tokenizer: the run's.
+    """
 
-    @property
-    def world_size(self) -> int:
-        """How many processes train together."""
-
-    @property
-    def devices(self) -> int:
-        """Devices of this process."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where inputs go."""
-
-    @property
-    def micro_batch_size(self) -> int:
-        """Rows (bins, under packing) of a forward pass in training."""
-
-    @property
-    def accumulation(self) -> int:
-        """Micro-batches of a process in an optimizer step."""
-
-    @property
-    def heldout_batch_size(self) -> int:
-        """Rows of a forward pass when held-out rows are measured."""
-
-    @property
-    def tokenizer(self) -> Any:
-        """The run's tokenizer."""
+    rank: int
+    world_size: int
+    devices: int
+    device: torch.device
+    micro_batch_size: int
+    accumulation: int
+    heldout_batch_size: int
+    tokenizer: Any
 
     @property
     def logs_now(self) -> bool:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from versatune_plugin.artifacts.knowledge import Knowledge
-from versatune_plugin.quickstart.corpus.build import DomainCorpus
+from versatune_plugin.console.tables import new_table
 
 Shares = Mapping[str, float]
 
@@ -26,24 +26,24 @@ def heldout_losses(record: Sequence[Mapping[str, Any]]) -> tuple[dict[str, float
     return measured[0], measured[-1]
 
 
-def show_corpus(console: Console, corpus: Mapping[str, DomainCorpus], truth: Shares) -> None:
+def show_corpus(console: Console, sizes: Mapping[str, tuple[int, int]], truth: Shares) -> None:
     """Rows and documents of each domain, and its share of the pretraining."""
-    table = _table("Six domains", ("rows to tune on", "texts", "share of pretraining"))
-    for name, domain in corpus.items():
-        table.add_row(name, f"{len(domain.rows):,}", f"{len(domain.documents):,}", f"{truth[name]:.1%}")
-    console.print(table)
+    shown = new_table("Six domains", ("domain", "rows to tune on", "texts", "share of pretraining"))
+    for name, (rows, documents) in sizes.items():
+        shown.add_row(name, f"{rows:,}", f"{documents:,}", f"{truth[name]:.1%}")
+    console.print(shown)
 
 
-def show_knowledge(console: Console, knowledge: Knowledge, truth: Shares) -> None:
+def show_detected(console: Console, knowledge: Knowledge, truth: Shares) -> None:
     """The detected distribution beside the mixture that the model was really pretrained on."""
     found = knowledge.probabilities
     title = f"What the base model knows, from {knowledge.texts:,} texts that it wrote from nothing"
-    table = _table(title, ("detected", "95 % interval", "pretrained on", "off by"))
+    shown = new_table(title, ("domain", "detected", "95 % interval", "pretrained on", "off by"))
     for name in sorted(found, key=lambda name: (-found[name], name)):
         low, high = knowledge.interval95[name]
         off = f"{100 * (found[name] - truth[name]):+.1f} points"
-        table.add_row(name, f"{found[name]:.1%}", f"{low:.1%} - {high:.1%}", f"{truth[name]:.1%}", off)
-    console.print(table)
+        shown.add_row(name, f"{found[name]:.1%}", f"{low:.1%} - {high:.1%}", f"{truth[name]:.1%}", off)
+    console.print(shown)
     console.print(f"total variation between the two: [bold]{total_variation(found, truth):.3f}[/] (0 same, 1 disjoint)")
 
 
@@ -60,15 +60,15 @@ def show_losses(
     """
     start = heldout_losses(next(iter(records.values())))[0]
     ends = {mixture: heldout_losses(record)[1] for mixture, record in records.items()}
-    table = _table("Held-out loss in nats per token (lower is better)", ("start", *ends, "reference"))
+    shown = new_table("Held-out loss in nats per token (lower is better)", ("domain", "start", *ends, "reference"))
     for name in start:
-        table.add_row(
+        shown.add_row(
             name, f"{start[name]:.3f}", *_best({m: end[name] for m, end in ends.items()}), f"{reference[name]:.3f}"
         )
-    table.add_section()
+    shown.add_section()
     mean = {mixture: _mean(end) for mixture, end in ends.items()}
-    table.add_row("mean", f"{_mean(start):.3f}", *_best(mean), f"{_mean(reference):.3f}")
-    console.print(table)
+    shown.add_row("mean", f"{_mean(start):.3f}", *_best(mean), f"{_mean(reference):.3f}")
+    console.print(shown)
     console.print(
         f"One seed and {heldout} held-out rows a domain: the second decimal is noise. "
         "The reference was tuned on that domain alone."
@@ -81,10 +81,12 @@ def show_weights(console: Console, record: Sequence[Mapping[str, Any]]) -> None:
         (0, record[0]["weights"]),
         *((line["step"], line["weights"]) for line in record if line["kind"] == "update"),
     ]
-    table = _table(f"Weights of the run {record[0]['mixture']!r} by step", [f"{step}" for step, _ in changes])
+    shown = new_table(
+        f"Weights of the run {record[0]['mixture']!r} by step", ["domain", *(f"{step}" for step, _ in changes)]
+    )
     for name in changes[0][1]:
-        table.add_row(name, *(f"{weights[name]:.1%}" for _, weights in changes))
-    console.print(table)
+        shown.add_row(name, *(f"{weights[name]:.1%}" for _, weights in changes))
+    console.print(shown)
 
 
 def show_files(console: Console, out: Path, files: Mapping[str, str]) -> None:
@@ -95,18 +97,10 @@ def show_files(console: Console, out: Path, files: Mapping[str, str]) -> None:
         out: the directory of the quickstart.
         files: path below ``out`` -> what it is.
     """
-    table = Table(title=f"In {out}", title_justify="left", show_header=False, box=None)
+    shown = Table(title=f"In {out}", title_justify="left", show_header=False, box=None)
     for path, what in files.items():
-        table.add_row(path, what)
-    console.print(table)
-
-
-def _table(title: str, columns: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left")
-    table.add_column("domain")
-    for column in columns:
-        table.add_column(column, justify="right")
-    return table
+        shown.add_row(path, what)
+    console.print(shown)
 
 
 def _best(values: Mapping[str, float]) -> list[str]:
