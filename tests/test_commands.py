@@ -147,7 +147,7 @@ def test_mixtures_lists_every_mixture_with_its_options() -> None:
     paragraphs = {text.split()[0]: text for text in listed.output.split("\n\n") if text.strip()}
     assert list(paragraphs) == list(MIXTURES)
     for name, policy in MIXTURES.items():
-        for told in (policy.summary, policy.paper, "costs", "needs", *policy.Options.model_fields):
+        for told in (policy.summary, policy.source, "costs", "needs", *policy.Options.model_fields):
             assert told in paragraphs[name], name
     one = runner.invoke(versatune, ["mixtures", "skills"])
     assert one.output.strip() == paragraphs["skills"].strip()
