@@ -18,11 +18,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from versatune_plugin.console.quickstart import total_variation
 from versatune_plugin.knowledge.detect import detect
 from versatune_plugin.knowledge.options import DetectionOptions
 from versatune_plugin.quickstart.presets import PRESETS, Preset
 from versatune_plugin.quickstart.run import SURROUNDINGS, make_base_model
-from versatune_plugin.quickstart.show import total_variation
 
 
 def detected(home: Path, sizes: Preset, seed: int, rows: Path | None) -> float:

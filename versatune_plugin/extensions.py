@@ -20,7 +20,7 @@ def extensions(group: str, taken: Collection[str]) -> dict[str, Any]:
         taken: names that are ours.
 
     Raises:
-        VersaTuneError: an entry cannot be loaded, or its name is taken.
+        ConfigurationError: an entry cannot be loaded, or its name is taken.
     """
     found: dict[str, Any] = {}
     for point in entry_points(group=group):

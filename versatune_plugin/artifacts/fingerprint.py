@@ -17,9 +17,15 @@ _SAMPLE_BYTES = 4096
 
 
 def tokenizer_fingerprint(tokenizer: Any) -> str:
-    """A stable hash of a Hugging Face tokenizer's vocabulary and special tokens (16 hexadecimal digits).
+    """A stable hash of a tokenizer's vocabulary and special tokens.
 
     Losses per token are comparable only between equal fingerprints.
+
+    Args:
+        tokenizer: of Hugging Face's.
+
+    Returns:
+        16 hexadecimal digits.
     """
     digest = hashlib.sha256()
     for token, index in sorted(tokenizer.get_vocab().items(), key=lambda item: item[1]):

@@ -21,7 +21,7 @@ def write_json(path: Path, payload: Mapping[str, Any]) -> None:
     """Write ``payload`` as JSON under a temporary name, flush it to the disk, then rename it to ``path``.
 
     Raises:
-        VersaTuneError: it could not be written; what ``path`` held before is intact.
+        ArtifactError: it could not be written; what ``path`` held before is intact.
     """
     _replace(path, json.dumps(payload, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
@@ -35,7 +35,7 @@ def read_json(path: Path, kind: str, schema: int) -> dict[str, Any]:
         schema: the schema version this code reads.
 
     Raises:
-        VersaTuneError: the file is missing, cut off, not JSON, of another kind or of another schema version.
+        ArtifactError: the file is missing, cut off, not JSON, of another kind or of another schema version.
     """
     if not path.is_file():
         raise ArtifactError(f"{path}: no such file; {_maker(kind)}")
@@ -74,7 +74,7 @@ def append_json_lines(path: Path, payloads: Iterable[Mapping[str, Any]]) -> None
     """Append lines of JSON with one write and one flush to the disk.
 
     Raises:
-        VersaTuneError: they could not be written; the lines before them are intact.
+        ArtifactError: they could not be written; the lines before them are intact.
     """
     text = json_lines(payloads)
     with _writing(path):
@@ -86,7 +86,11 @@ def append_json_lines(path: Path, payloads: Iterable[Mapping[str, Any]]) -> None
 
 
 def write_json_lines(path: Path, payloads: Iterable[Mapping[str, Any]]) -> None:
-    """Write a whole file of JSON lines, in one rename."""
+    """Write a whole file of JSON lines, in one rename.
+
+    Raises:
+        ArtifactError: it could not be written; what ``path`` held before is intact.
+    """
     _replace(path, json_lines(payloads))
 
 
@@ -99,7 +103,7 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """Read JSON lines; an incomplete last line (its writer was killed) is left out.
 
     Raises:
-        VersaTuneError: the file is missing, or a line before the last is not JSON.
+        ArtifactError: the file is missing, or a line before the last is not JSON.
     """
     if not path.is_file():
         raise ArtifactError(f"{path}: no such file")
@@ -124,7 +128,7 @@ def check_writable(path: Path) -> None:
     A few kilobytes are written beside it (or into it, if it is a folder) and vanish again.
 
     Raises:
-        VersaTuneError: they cannot be.
+        ArtifactError: they cannot be.
     """
     folder = next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
     try:

@@ -30,7 +30,7 @@ class Journal:
         remedy: what a user should do about a file that cannot be continued.
 
     Raises:
-        VersaTuneError: an existing file has other settings, is damaged, or is of another kind.
+        ArtifactError: an existing file has other settings, is damaged, or is of another kind.
     """
 
     def __init__(
@@ -51,7 +51,14 @@ class Journal:
             write_json_lines(path, [header, *self.records])
 
     def missing(self, iteration: int) -> Iterator[tuple[int, range]]:
-        """The batches of an iteration that are not there yet: their number (from 0) and the indices of their texts."""
+        """The batches of an iteration that are not there yet.
+
+        Args:
+            iteration: from 1.
+
+        Returns:
+            The number of each batch (from 0), and the indices of its records (from 0).
+        """
         done = len(self.records) - (iteration - 1) * self._texts
         for start in range(max(done, 0), self._texts, self._batch_size):
             yield start // self._batch_size, range(start, min(start + self._batch_size, self._texts))
@@ -61,7 +68,14 @@ class Journal:
         return self.records[(iteration - 1) * self._texts : iteration * self._texts]
 
     def append(self, records: Sequence[dict[str, Any]]) -> None:
-        """Append a batch and flush it to the disk."""
+        """Append a batch and flush it to the disk.
+
+        Args:
+            records: the next ones, in their order.
+
+        Raises:
+            ArtifactError: they could not be written.
+        """
         # Not line by line: a flush for each would cost more than a small model's generation.
         append_json_lines(self.path, records)
         self.records.extend(records)

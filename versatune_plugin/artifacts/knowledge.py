@@ -43,7 +43,15 @@ _REQUIRED = ("probabilities", "interval95", "iterations", "texts", "unparsed")
 
 
 def write_knowledge(path: Path, knowledge: Knowledge) -> None:
-    """Write the file in one rename."""
+    """Write the file in one rename.
+
+    Args:
+        path: the file.
+        knowledge: its contents.
+
+    Raises:
+        ArtifactError: it could not be written; what ``path`` held before is intact.
+    """
     facts = {name: getattr(knowledge, name) for name in _REQUIRED}
     write_json(path, {"kind": KIND, "schema": SCHEMA, **facts, **knowledge.made_by})
 
@@ -51,8 +59,11 @@ def write_knowledge(path: Path, knowledge: Knowledge) -> None:
 def load_knowledge(path: Path) -> Knowledge:
     """Read everything in a file of `detect`.
 
+    Args:
+        path: the file.
+
     Raises:
-        VersaTuneError: the file is missing, cut off or of another kind, or lacks a key that `detect` writes.
+        ArtifactError: the file is missing, cut off or of another kind, or lacks a key that `detect` writes.
     """
     payload = read_json(path, KIND, SCHEMA)
     lacking = [name for name in _REQUIRED if name not in payload]
@@ -67,11 +78,15 @@ def read_knowledge(path: Path, domains: Sequence[str]) -> dict[str, float]:
 
     A file written by hand needs no more than ``kind``, ``schema`` and ``probabilities``.
 
+    Args:
+        path: the file.
+        domains: the names that must be there, and no others.
+
     Returns:
         The probability of each domain, in the order of ``domains``.
 
     Raises:
-        VersaTuneError: the file cannot be read, or its entries are missing, unknown, negative, not finite, all zero or
+        ArtifactError: the file cannot be read, or its entries are missing, unknown, negative, not finite, all zero or
             do not sum to 1; everything that is wrong is in one message.
     """
     payload = read_json(path, KIND, SCHEMA)

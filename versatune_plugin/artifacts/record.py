@@ -164,7 +164,7 @@ def read_record(path: Path) -> list[dict[str, Any]]:
         path: the file, or the output directory that holds it.
 
     Raises:
-        VersaTuneError: there is none, or a line is not what a run writes; the line is named.
+        ArtifactError: there is none, or a line is not what a run writes; the line is named.
     """
     file = path / RECORD_FILE if path.is_dir() else path
     lines: Sequence[Any] = read_json_lines(file)

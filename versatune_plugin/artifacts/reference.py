@@ -14,15 +14,28 @@ REQUIRED = ("nats_per_token", "tokenizer", "heldout", "heldout_digests", "seed")
 
 
 def heldout_of(path: Path) -> int:
-    """The held-out rows of a domain that the losses in a reference file were measured on."""
+    """How many held-out rows of each domain the losses in a reference file were measured on.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ArtifactError: as of `read_reference`.
+    """
     return int(read_reference(path)["heldout"])
 
 
 def read_reference(path: Path) -> dict[str, Any]:
     """What a reference file holds.
 
+    Args:
+        path: the file.
+
+    Returns:
+        At least the keys of `REQUIRED`; losses are in nats per supervised token.
+
     Raises:
-        VersaTuneError: it is missing, damaged, of another kind, or lacks something.
+        ArtifactError: it is missing, damaged, of another kind, or lacks something.
     """
     payload = read_json(path, KIND, SCHEMA)
     lacking = [key for key in REQUIRED if key not in payload]

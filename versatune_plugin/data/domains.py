@@ -67,7 +67,14 @@ class Domain:
         return self.size - len(self.heldout) - len(self.duplicates)
 
     def dataset_rows(self, rows: Rows) -> Rows:
-        """From numbers among the training rows (shape (n,), 0 .. training_size - 1) to rows of the data set."""
+        """From numbers among the training rows to rows of the data set.
+
+        Args:
+            rows: shape (n,), 0 .. training_size - 1.
+
+        Returns:
+            Shape (n,).
+        """
         # A gap shifts every training row that comes after it by one.
         return self.first + rows + np.searchsorted(self._before_gaps, rows, side="right")
 
@@ -157,12 +164,13 @@ class DomainTable:
             means.append((tokens[own].sum(dtype=np.int64) - tokens[out].sum(dtype=np.int64)) / domain.training_size)
         return np.array(means, dtype=np.float64)
 
-    def texts(self, rows: Rows, tokenizer: Any) -> list[str]:
-        """The rows' texts without special tokens."""
-        return list(tokenizer.batch_decode(self.dataset[rows.tolist()]["input_ids"], skip_special_tokens=True))
-
     def response_bytes(self, rows: Rows, tokenizer: Any) -> int:
-        """UTF-8 bytes of the rows' supervised text, all together: what bits per byte divide by."""
+        """UTF-8 bytes of the rows' supervised text, all together: what bits per byte divide by.
+
+        Args:
+            rows: of the data set, shape (n,).
+            tokenizer: of the data set's tokens.
+        """
         supervised = [
             [label for label in labels[1:] if label != IGNORED_LABEL]
             for labels in self.dataset[rows.tolist()]["labels"]
@@ -173,8 +181,12 @@ class DomainTable:
     def hold_out(self, rows: int, seed: int) -> DomainTable:
         """A table in which ``rows`` rows of every domain are held out, chosen by (seed, domain) alone.
 
+        Args:
+            rows: of each domain.
+            seed: of the run.
+
         Raises:
-            VersaTuneError: a domain would keep no row to train on.
+            DataError: a domain would keep no row to train on.
         """
         problems = [
             f"domain {domain.name!r} has {domain.size} rows with a token to learn, and `heldout` takes {rows} of them: "
@@ -199,7 +211,7 @@ class DomainTable:
             excluded: further rows of the data set that are never trained on.
 
         Raises:
-            VersaTuneError: a domain would keep no row to train on.
+            DataError: a domain would keep no row to train on.
         """
         heldout = np.concatenate([np.sort(chosen[name]) for name in self.names])
         unseen = np.concatenate([self.keys[heldout], self.validation_keys])

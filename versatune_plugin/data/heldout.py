@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from versatune_plugin.data.domains import DomainTable
+from versatune_plugin.data.domains import DomainTable, Rows
 from versatune_plugin.errors import DataError
 
 
@@ -17,8 +17,17 @@ def text_key(text: str) -> str:
 
 
 def heldout_digest(table: DomainTable, name: str, tokenizer: Any) -> str:
-    """Identifies the held-out rows of a domain by their texts, whatever the tokenizer (16 hexadecimal digits)."""
-    keys = sorted(text_key(text) for text in table.texts(table.heldout_rows(name), tokenizer))
+    """Identifies the held-out rows of a domain by their texts, whatever the tokenizer.
+
+    Args:
+        table: the domains of the run, with their held-out rows.
+        name: the domain.
+        tokenizer: of the table's tokens.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    keys = sorted(text_key(text) for text in _texts(table, table.heldout_rows(name), tokenizer))
     return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
 
 
@@ -35,7 +44,7 @@ def same_rows(table: DomainTable, tokenizer: Any, others: DomainTable, other_tok
         ``others`` with the run's held-out rows held out, and all that the run does not train on left out.
 
     Raises:
-        VersaTuneError: some of the held-out texts are not among the rows, or none of the others is.
+        DataError: some of the held-out texts are not among the rows, or none of the others is.
     """
     (name,) = table.names
     held = _keys(table, table.heldout_rows(name), tokenizer)
@@ -56,5 +65,10 @@ def same_rows(table: DomainTable, tokenizer: Any, others: DomainTable, other_tok
     return others.with_heldout({name: found}, excluded)
 
 
-def _keys(table: DomainTable, rows: Any, tokenizer: Any) -> list[bytes]:
-    return [hashlib.sha256(text_key(text).encode()).digest() for text in table.texts(rows, tokenizer)]
+def _keys(table: DomainTable, rows: Rows, tokenizer: Any) -> list[bytes]:
+    return [hashlib.sha256(text_key(text).encode()).digest() for text in _texts(table, rows, tokenizer)]
+
+
+def _texts(table: DomainTable, rows: Rows, tokenizer: Any) -> list[str]:
+    """The rows' texts without special tokens."""
+    return list(tokenizer.batch_decode(table.dataset[rows.tolist()]["input_ids"], skip_special_tokens=True))

@@ -40,7 +40,7 @@ def load_rows(cfg: Any, labels: Sequence[str]) -> DomainTable:
         labels: the domain of each entry of ``cfg.datasets``, in their order.
 
     Raises:
-        VersaTuneError: a domain has no rows, or domains have columns that cannot be joined.
+        DataError: a domain has no rows, or domains have columns that cannot be joined.
     """
     from datasets import concatenate_datasets
 
@@ -101,7 +101,7 @@ def validation_rows(size: float | None, rows: Mapping[str, int], seed: int) -> d
         Of each domain, numbers among its rows, sorted.
 
     Raises:
-        VersaTuneError: some domain would keep no row to train on.
+        DataError: some domain would keep no row to train on.
     """
     total = sum(rows.values())
     if size and size < 0:
@@ -194,7 +194,7 @@ def _aligned(parts: Mapping[str, Dataset]) -> list[Dataset]:
     """The parts with the same columns of the same types.
 
     Raises:
-        VersaTuneError: a column that models are given is missing in some domain, or is of another kind there.
+        DataError: a column that models are given is missing in some domain, or is of another kind there.
     """
     from datasets import List, Value
 
@@ -238,7 +238,7 @@ def _check_evaluation_packs(cfg: Any, split: Dataset | None) -> None:
     """Axolotl's own check of a validation split under packing, over all domains.
 
     Raises:
-        VersaTuneError: the split is too small to be packed.
+        DataError: the split is too small to be packed.
     """
     from axolotl.utils.trainer import calculate_total_num_steps
 
@@ -260,6 +260,10 @@ def row_keys(rows: Dataset, columns: Sequence[str]) -> Keys:
     """A hash of what each row has in ``columns`` (lists of integers), shape (rows,): equal rows have equal keys.
 
     Of a thousand million different rows, two have the same key with a probability of 3 %.
+
+    Args:
+        rows: tokenised.
+        columns: those that are compared.
     """
     keys = np.empty(len(rows), dtype="<u8")
     place = 0

@@ -81,7 +81,7 @@ def check_other_plugins(cfg: Any, staged: bool) -> None:
         staged: the run has stages, whose learning rates VersaTune schedules.
 
     Raises:
-        VersaTuneError: naming the plugins and what would be lost.
+        ConfigurationError: naming the plugins and what would be lost.
     """
     from axolotl.integrations.base import BasePlugin, PluginManager
 

@@ -60,7 +60,7 @@ def load_raw_rows(entry: Any, cfg: Any) -> list[RawRows]:
         cfg: Axolotl's validated configuration.
 
     Raises:
-        VersaTuneError: the entry names none of its splits, and none is called ``train``.
+        ConfigurationError: the entry names none of its splits, and none is called ``train``.
     """
     from datasets import DatasetDict
 

@@ -50,7 +50,7 @@ def estimate(judgements: Sequence[np.ndarray], seed: int) -> Estimate:
         seed: of the bootstrap, which draws texts anew within each iteration.
 
     Raises:
-        VersaTuneError: an iteration without any usable judgement.
+        ArtifactError: an iteration without any usable judgement.
     """
     parsed = [rows[~np.isnan(rows).any(axis=1)] for rows in judgements]
     for number, rows in enumerate(parsed, start=1):

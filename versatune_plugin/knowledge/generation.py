@@ -41,7 +41,7 @@ class StartToken:
             tokenizer: the base model's.
 
         Raises:
-            VersaTuneError: it has neither.
+            ConfigurationError: it has neither.
         """
         for role, token, number in (
             ("bos", tokenizer.bos_token, tokenizer.bos_token_id),
@@ -58,7 +58,14 @@ class StartToken:
 class TextSource(Protocol):
     """Writes texts; equal arguments give equal texts."""
 
-    def generate(self, count: int, seed: int) -> list[GeneratedText]: ...
+    def generate(self, count: int, seed: int) -> list[GeneratedText]:
+        """Write texts.
+
+        Args:
+            count: how many.
+            seed: of what is drawn.
+        """
+        ...
 
 
 class BaseModelSampler:
@@ -71,7 +78,7 @@ class BaseModelSampler:
         temperature: 1 for the model's own distribution.
 
     Raises:
-        VersaTuneError: the model has fewer positions than a text needs.
+        ConfigurationError: the model has fewer positions than a text needs.
     """
 
     def __init__(
@@ -101,7 +108,12 @@ class BaseModelSampler:
 
     @torch.no_grad()
     def generate(self, count: int, seed: int) -> list[GeneratedText]:
-        """Write ``count`` texts in one batch. Torch's global random state is seeded with ``seed``."""
+        """Write texts in one batch.
+
+        Args:
+            count: how many.
+            seed: torch's global random state is seeded with it.
+        """
         torch.manual_seed(seed)
         prompt = torch.full((count, 1), self._start, device=self._model.device)
         sequences = self._model.generate(
@@ -117,7 +129,13 @@ class BaseModelSampler:
 
 
 def batch_seed(seed: int, iteration: int, batch: int) -> int:
-    """The seed of one batch of texts, so that a batch does not depend on those before it."""
+    """The seed of one batch of texts, so that a batch does not depend on those before it.
+
+    Args:
+        seed: of the detection.
+        iteration: from 1.
+        batch: its number within the iteration, from 0.
+    """
     return int(np.random.SeedSequence([seed, iteration, batch]).generate_state(1, np.uint64)[0])
 
 

@@ -63,7 +63,8 @@ def run_quickstart(out: Path, seed: int, preset: str = "default", rows: Path | N
         The directory.
 
     Raises:
-        VersaTuneError: an unknown preset; a package that is missing; a fine-tuning that failed.
+        ConfigurationError: an unknown preset, or a fine-tuning that failed.
+        DataError: a package is missing, or the rows cannot be used.
     """
     if preset not in PRESETS:
         raise ConfigurationError(f"--preset is {preset!r}, but the presets are: {', '.join(PRESETS)}")

@@ -59,7 +59,15 @@ class Calibration:
         return cls(float(found[0]), found[1:])
 
     def probabilities(self, logits: np.ndarray, evidence: np.ndarray) -> np.ndarray:
-        """Shape (n, k) from shapes (n, k) and (n,)."""
+        """Calibrated probabilities.
+
+        Args:
+            logits: shape (n, k).
+            evidence: of the rows, shape (n,), from 0 to 1.
+
+        Returns:
+            Shape (n, k); each row sums to 1.
+        """
         given: np.ndarray = softmax(self.sharpness * logits + evidence[:, None] * self.bias, axis=1)
         return given
 

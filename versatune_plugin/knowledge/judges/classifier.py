@@ -47,7 +47,7 @@ class ClassifierJudge:
         special_tokens: nor these.
 
     Raises:
-        VersaTuneError: fewer than two domains, or a domain with too few texts.
+        DataError: fewer than two domains, or a domain with too few texts.
     """
 
     def __init__(
@@ -205,7 +205,12 @@ class ClassifierJudge:
 
 
 def shortener(tokenizer: PreTrainedTokenizerBase, tokens: int) -> Callable[[str], str]:
-    """Cuts a text to so many tokens."""
+    """What cuts a text.
+
+    Args:
+        tokenizer: measures its length.
+        tokens: that are left at most.
+    """
 
     def shorten(text: str) -> str:
         numbers = tokenizer(text, add_special_tokens=False, truncation=True, max_length=tokens)["input_ids"]

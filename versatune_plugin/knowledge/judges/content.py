@@ -52,7 +52,12 @@ NOTHING = Repeated(frozenset(), {})
 
 
 def without_markup(text: str, special_tokens: Collection[str] = ()) -> str:
-    """The text with a break of line in place of every special token and mark of a chat template."""
+    """The text with a break of line in place of every special token and mark of a chat template.
+
+    Args:
+        text: any.
+        special_tokens: of a tokenizer.
+    """
     for token in special_tokens:
         text = text.replace(token, "\n")
     return MARKUP.sub("\n", text)
@@ -63,6 +68,9 @@ def repeated(files: Iterable[Sequence[str]]) -> Repeated:
 
     Args:
         files: the texts of each file's rows.
+
+    Returns:
+        What `content` leaves out.
     """
     files = list(files)
     lines = frozenset(
@@ -82,7 +90,12 @@ def repeated(files: Iterable[Sequence[str]]) -> Repeated:
 
 
 def content(text: str, without: Repeated) -> str:
-    """The text without what is repeated, in one line: where lines break says nothing about a domain."""
+    """The text without what is repeated, in one line: where lines break says nothing about a domain.
+
+    Args:
+        text: of a row or of a model.
+        without: what many rows repeat, see `repeated`.
+    """
     text = _without_lines(text, without.lines)
     pieces = _pieces(text)
     for length, runs in without.runs.items():

@@ -28,7 +28,12 @@ _WORD = re.compile(rf"[{IDEOGRAPH}]|[^\W{IDEOGRAPH}]+")
 
 
 def strings(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
-    """Every string in a row with where it stands; the items of a list stand at one place."""
+    """Every string in a row with where it stands; the items of a list stand at one place.
+
+    Args:
+        value: the row, or a part of it.
+        path: where that part stands.
+    """
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, Mapping):
@@ -72,7 +77,12 @@ def text_paths(rows: Sequence[Mapping[str, Any]], made: Sequence[str]) -> list[P
 
 
 def text_of(row: Mapping[str, Any], paths: Sequence[Path]) -> str:
-    """The strings that stand at the paths, a line each: key by key in the order of the paths, each key's in its own."""
+    """The strings that stand at the paths, a line each: key by key in the order of the paths, each key's in its own.
+
+    Args:
+        row: a raw row.
+        paths: see `text_paths`.
+    """
     wanted = set(paths)
     keys = dict.fromkeys(path[0] for path in paths)
     return "\n".join(part for key in keys for path, part in strings(row.get(key), (key,)) if path in wanted and part)

@@ -61,7 +61,12 @@ class WordModel:
 
     @classmethod
     def fit(cls, texts: Sequence[str], truth: np.ndarray, seed: int) -> WordModel:
-        """Fit on texts and the numbers of their domains, shape (n,); ``seed`` decides the folds.
+        """Fit on texts of known domains.
+
+        Args:
+            texts: what to learn from.
+            truth: the numbers of their domains, shape (n,), from 0.
+            seed: of the folds of the calibration.
 
         Raises:
             ValueError: no word is in two texts.
@@ -78,7 +83,14 @@ class WordModel:
         return cls(vectorizer, models, calibrations, confusion)
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
-        """Shape (n, k); uniform for a text without a known word."""
+        """How probably each text is of each domain.
+
+        Args:
+            texts: any.
+
+        Returns:
+            Shape (n, k); each row sums to 1 and is uniform for a text without a known word.
+        """
         features = _features(self.vectorizer, texts)
         logits = [
             _columns(getattr(model, LOGITS[type(model)])(of_one))

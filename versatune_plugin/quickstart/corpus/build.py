@@ -55,7 +55,7 @@ def build_corpus(seed: int, sizes: Sizes) -> dict[str, DomainCorpus]:
         sizes: how much of each domain to take.
 
     Raises:
-        VersaTuneError: a package is missing, or holds fewer facts than ``sizes`` asks for.
+        DataError: a package is missing, or holds fewer facts than ``sizes`` asks for.
     """
     return {name: _build_domain(name, seed, sizes) for name in DOMAINS}
 

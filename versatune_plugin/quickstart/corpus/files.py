@@ -22,7 +22,7 @@ def read_corpus(folder: Path, seed: int, sizes: Sizes) -> dict[str, DomainCorpus
         sizes: how many rows and, at most, documents to take of each domain.
 
     Raises:
-        VersaTuneError: files are missing or too small, or a row lacks a key.
+        DataError: files are missing or too small, or a row lacks a key.
     """
     problems, corpus = [], {}
     for name in DOMAINS:
