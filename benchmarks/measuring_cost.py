@@ -17,7 +17,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.conftest import Axolotl
-from tests.tiny import config, write_model, write_rows
+from tests.helpers.tiny import config, write_model, write_rows
 from versatune_plugin.artifacts.record import read_record
 
 DOMAINS = ("law", "medicine", "finance", "science", "code", "general")

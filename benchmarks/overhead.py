@@ -2,7 +2,7 @@
 
 Three runs make a round: without the plugin, with ``constant``, with ``versatune`` at default settings (so that held-out
 rows and updates follow from ``measure_budget``). The order changes from round to round. Each is Axolotl's real command
-line in a child of a process that has imported it (see tests/axolotl_server.py), so that imports do not hide the rest.
+line in a child of a process that has imported it (tests/helpers/axolotl_server.py), so imports do not hide the rest.
 
 ``--packing`` packs samples (our bins against Axolotl's own), ``--processes 2`` trains on two processes over gloo.
 
@@ -27,7 +27,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.conftest import Axolotl
-from tests.tiny import config, write_model, write_rows
+from tests.helpers.tiny import config, write_model, write_rows
 
 STEPS = {16: 300, 128: 40}
 MICRO_BATCH = 16
@@ -54,7 +54,7 @@ def variants(
     plain = {key: value for key, value in base.items() if key != "plugins"}
     if processes > 1:
         # Without this, Axolotl does not train on several processes of a CPU.
-        plain["plugins"] = ["tests.cpu_processes_plugin.CpuProcessesPlugin"]
+        plain["plugins"] = ["tests.helpers.cpu_processes_plugin.CpuProcessesPlugin"]
     plain["datasets"] = [{k: v for k, v in entry.items() if k != "domain"} for entry in base["datasets"]]
     reference = dict.fromkeys(files, 1.0)
     return {

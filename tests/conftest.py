@@ -16,7 +16,7 @@ import pytest
 import yaml
 from hypothesis import settings
 
-from tests.tiny import config, write_model, write_rows
+from tests.helpers.tiny import config, write_model, write_rows
 
 # The machines that run this are shared: how long an example takes says nothing.
 settings.register_profile("versatune", deadline=None)
@@ -46,13 +46,13 @@ class Finished:
 
 
 class Axolotl:
-    """Axolotl's command line, imported once (see tests/axolotl_server.py)."""
+    """Axolotl's command line, imported once (see tests/helpers/axolotl_server.py)."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._number = 0
         self._server = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("axolotl_server.py"))],
+            [sys.executable, str(Path(__file__).parent / "helpers" / "axolotl_server.py")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -107,6 +107,13 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs Axolotl, wherever it stands."""
+    for item in items:
+        if "axolotl" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.integration)
 
 
 @pytest.fixture(scope="session")

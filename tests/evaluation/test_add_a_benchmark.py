@@ -8,8 +8,8 @@ from textwrap import dedent
 
 import pytest
 
-from tests.evaluation.runs import ROOT, Evaluation, evaluate
 from tests.evaluation.test_task_files import missing_parts
+from tests.helpers.runs import ROOT, Evaluation, evaluate
 from versatune_plugin.evaluation.benchmark_files import VARIABLE
 from versatune_plugin.evaluation.benchmarks import BENCHMARKS, Benchmark
 from versatune_plugin.evaluation.results import read_runs

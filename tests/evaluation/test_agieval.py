@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tests.evaluation.runs import ours
+from tests.helpers.runs import ours
 from versatune_plugin.eval_tasks.agieval.utils import FREE, free_score, load
 from versatune_plugin.evaluation.benchmark_files import VARIABLE
 

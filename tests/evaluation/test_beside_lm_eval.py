@@ -17,7 +17,7 @@ from lm_eval.api.task import ConfigurableTask
 from lm_eval.tasks import TaskManager
 from lm_eval.utils import load_yaml_config
 
-from tests.evaluation import smollm
+from tests.helpers import smollm
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.eval_tasks.agieval.utils import CHOICE as EXAMS
 from versatune_plugin.eval_tasks.mmlu_sci.utils import SUBJECTS

@@ -14,9 +14,9 @@ from lm_eval.api.task import ConfigurableTask
 from lm_eval.tasks import TaskManager
 from lm_eval.utils import load_yaml_config
 
-from tests.evaluation.runs import ROOT, Evaluation, evaluate, read
-from tests.evaluation.server import ANSWER, serving
-from tests.tiny import write_model
+from tests.helpers.runs import ROOT, Evaluation, evaluate, read
+from tests.helpers.server import ANSWER, serving
+from tests.helpers.tiny import write_model
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.eval_tasks.agieval.utils import load as load_agieval
 from versatune_plugin.evaluation.benchmark_files import VARIABLE

@@ -8,7 +8,7 @@ import pytest
 from datasets import Dataset
 from lm_eval.api.task import ConfigurableTask
 
-from tests.evaluation.runs import ours
+from tests.helpers.runs import ours
 from versatune_plugin.evaluation.choices import choice_row, choice_score, length_normalised_score
 
 ENDINGS = ["ab", "a" * 10]

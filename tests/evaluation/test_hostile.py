@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.evaluation.hostile import DEEDS, SECRET
+from tests.helpers.hostile import DEEDS, SECRET
 from versatune_plugin.evaluation.sandbox.executor import CONSENT
 
 pytestmark = pytest.mark.skipif(
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "executor.md"
-# Column of the table -> how `tests.evaluation.hostile` is called, and the measures that there must be.
+# Column of the table -> how `tests.helpers.hostile` is called, and the measures that there must be.
 SITUATIONS = {
     "root": ("", "landlock mounts namespaces seccomp user"),
     "plain user": ("--plain", "landlock mounts namespaces seccomp"),
@@ -34,9 +34,9 @@ BEYOND_A_PLAIN_USER = {"a mount", "read the evaluation's environment"}
 
 
 def tried(arguments: str) -> dict[str, Any]:
-    """What `tests.evaluation.hostile` prints."""
+    """What `tests.helpers.hostile` prints."""
     surroundings = {**os.environ, CONSENT: "1", "KEY": SECRET, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "tests.evaluation.hostile", *arguments.split()]
+    command = [sys.executable, "-m", "tests.helpers.hostile", *arguments.split()]
     ended = subprocess.run(command, env=surroundings, capture_output=True, text=True, check=False, timeout=300)
     assert ended.returncode == 0, ended.stderr[-2000:]
     found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])

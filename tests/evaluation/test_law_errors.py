@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.evaluation.runs import evaluate
+from tests.helpers.runs import evaluate
 from versatune_plugin.cli import versatune
 from versatune_plugin.eval_tasks.legalbench.rows import KNOWN, ZERO_SHOT
 

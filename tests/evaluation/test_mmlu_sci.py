@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from lm_eval.tasks import TaskManager, get_task_dict
 
-from tests.evaluation.runs import ours
+from tests.helpers.runs import ours
 from versatune_plugin.eval_tasks.mmlu_sci.utils import REPOSITORY, REVISION, SUB_TASKS, SUBJECTS, load
 from versatune_plugin.evaluation.benchmark_files import VARIABLE
 from versatune_plugin.evaluation.choices import choice_score

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.evaluation.runs import ROOT, evaluate
 from tests.evaluation.test_after_training import write_medicine
+from tests.helpers.runs import ROOT, evaluate
 from versatune_plugin.evaluation.benchmarks import BENCHMARKS
 from versatune_plugin.evaluation.results import read_runs
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.evaluation import smollm
-from tests.evaluation.runs import ROOT, read
+from tests.helpers import smollm
+from tests.helpers.runs import ROOT, read
 from versatune_plugin.cli import versatune
 from versatune_plugin.evaluation.benchmarks import BENCHMARKS
 from versatune_plugin.evaluation.results import read_runs

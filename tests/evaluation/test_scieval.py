@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from lm_eval.tasks import TaskManager, get_task_dict
 
-from tests.evaluation.runs import ours
+from tests.helpers.runs import ours
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.eval_tasks.scieval.utils import (
     EXAMPLES,

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from tests.evaluation.runs import ROOT
 from tests.evaluation.test_after_training import write_medicine
 from tests.evaluation.test_scores import all_at, scores, write_results
+from tests.helpers.runs import ROOT
 from versatune_plugin.evaluation.results import read_runs
 
 TASKS = "versatune_medqa,versatune_medmcqa,versatune_mbpp"
@@ -26,7 +26,7 @@ PROGRAM = {"code": "def two():\n    return 2", "test_list": ["assert two() == 2"
 # lm-eval's command line several times in one process, since its imports take most of the time.
 LM_EVAL = """
 import json, sys
-from tests.evaluation import stand_in
+from tests.helpers import stand_in
 for call in json.loads(sys.argv[1]):
     sys.argv = ["stand_in", *call]
     stand_in.main()

@@ -13,7 +13,7 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
 from benchmarks.prompt_lengths import leaves
-from tests.tiny import write_model
+from tests.helpers.tiny import write_model
 from versatune_plugin.eval_tasks.legalbench.rows import KNOWN
 from versatune_plugin.evaluation.benchmarks import BENCHMARKS
 from versatune_plugin.host.startup import eval_tasks_directory

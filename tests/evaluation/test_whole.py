@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.evaluation.runs import evaluate
+from tests.helpers.runs import evaluate
 from versatune_plugin.evaluation.benchmarks import BENCHMARKS
 
 ROWS = {

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Axolotl, Tiny
-from tests.host.calls import CALLS, HOOKS, REPLACED
+from tests.helpers.calls import CALLS, HOOKS, REPLACED
 
 HOSTS = ("axolotl", "transformers", "accelerate", "torch", "lm-eval")
 STEPS, SAVED, ACCUMULATION = 4, 2, 2
@@ -28,7 +28,7 @@ def changed(what: str, file: str) -> str:
 @pytest.fixture(scope="module")
 def complaints(axolotl: Axolotl) -> dict[str, str | None]:
     """What is wrong with each call into the host; None where it is fine."""
-    finished = axolotl.run("tests.host.calls")
+    finished = axolotl.run("tests.helpers.calls")
     assert finished.status == 0, finished.output
     return json.loads(finished.output.splitlines()[-1])
 
@@ -68,7 +68,7 @@ def runs(axolotl: Axolotl, tiny: Tiny, tmp_path_factory: pytest.TempPathFactory)
     folder = tmp_path_factory.mktemp("contract")
     cfg = tiny.config(
         folder / "out",
-        plugins=["tests.host.recorder.HostRecorder", "versatune_plugin.VersaTunePlugin"],
+        plugins=["tests.helpers.recorder.HostRecorder", "versatune_plugin.VersaTunePlugin"],
         max_steps=STEPS,
         save_strategy="steps",
         save_steps=SAVED,

@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from tests.conftest import Axolotl, Finished, Tiny
-from tests.under_fire import killed_at_random
+from tests.helpers.under_fire import killed_at_random
 
 SECTION = {"mixture": "versatune", "knowledge": "knowledge.json", "reference": "reference.json"}
-PLUGINS = ["versatune_plugin.VersaTunePlugin", "tests.fire_plugin.FirePlugin"]
+PLUGINS = ["versatune_plugin.VersaTunePlugin", "tests.helpers.fire_plugin.FirePlugin"]
 SIZES = {"texts": 40, "iterations": 2, "batch-size": 8, "max-new-tokens": 24, "tolerance": 0, "max-unparsed": 0}
 OPTIONS = [part for name, value in SIZES.items() for part in (f"--{name}", str(value))]
 TEXTS, JUDGEMENTS = "knowledge.texts.jsonl", "knowledge.judgements.jsonl"

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from tests.conftest import Axolotl, Tiny
-from tests.knowledge.layouts import Row, entry
-from tests.tiny import WORDS
+from tests.helpers.layouts import Row, entry
+from tests.helpers.tiny import WORDS
 
 DOMAINS = ("code", "law", "medicine")
 ASSIGNMENTS = (
@@ -69,7 +69,7 @@ def judged(axolotl: Axolotl, tiny: Tiny, tmp_path_factory: pytest.TempPathFactor
     # Only the first half of a file, and two files of one domain.
     halves = [others[0] | {"split": "train[:50%]"}, others[1], others[2]]
     configuration("halves", [*halves, entry("chat", "law", rows("law", 30, "more"), more) | {"shards": 2}])
-    finished = axolotl.run("tests.knowledge.layouts_job", str(folder / "texts.json"), *map(str, paths), cwd=folder)
+    finished = axolotl.run("tests.helpers.layouts_job", str(folder / "texts.json"), *map(str, paths), cwd=folder)
     assert finished.status == 0, finished.output
     return {path.stem: json.loads(path.with_suffix(".json").read_text()) for path in paths} | {
         "output": {"text": finished.output}

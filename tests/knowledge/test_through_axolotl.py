@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.conftest import Axolotl, Finished, Tiny
-from tests.knowledge.layouts import entry
-from tests.tiny import WORDS
+from tests.helpers.layouts import entry
+from tests.helpers.tiny import WORDS
 from versatune_plugin.artifacts.fingerprint import weights_identity
 from versatune_plugin.knowledge import load_knowledge, read_knowledge
 from versatune_plugin.knowledge.generation import BaseModelSampler, batch_seed
@@ -33,7 +33,7 @@ def detect(
     (folder / "cfg.yml").write_text(yaml.safe_dump(cfg), encoding="utf-8")
     watched, lines = kill
     return axolotl.run(
-        "tests.knowledge.detect_job", "cfg.yml", watched, str(lines), *(options or OPTIONS), cwd=folder, env=env
+        "tests.helpers.detect_job", "cfg.yml", watched, str(lines), *(options or OPTIONS), cwd=folder, env=env
     )
 
 

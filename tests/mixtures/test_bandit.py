@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from tests.mixtures.making import batches, bounded, make
+from tests.helpers.making import batches, bounded, make
 from versatune_plugin.mixtures.base import Mixture, Requirements
 from versatune_plugin.mixtures.observations import BatchObservation
 from versatune_plugin.mixtures.registry import MIXTURES

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from tests.mixtures.making import bounded, heldout, make
+from tests.helpers.making import bounded, heldout, make
 from versatune_plugin.mixtures.weights import Vector
 
 REFERENCE = [1.0, 2.0, 3.0]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.mixtures.making import bounded, heldout, make
+from tests.helpers.making import bounded, heldout, make
 from versatune_plugin.mixtures.registry import MIXTURES
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.mixtures.making import batches, heldout, make
+from tests.helpers.making import batches, heldout, make
 from versatune_plugin.mixtures.base import Requirements
 from versatune_plugin.mixtures.observations import BatchLoss, BatchObservation, HeldoutObservation, ProbeObservation
 from versatune_plugin.mixtures.registry import MIXTURES

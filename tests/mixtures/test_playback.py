@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.mixtures.making import NAMES, bounded, control, make, measured
+from tests.helpers.making import NAMES, bounded, control, make, measured
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.mixtures.registry import MIXTURES
 

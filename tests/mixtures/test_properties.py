@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
-from tests.mixtures.situations import STEPS, Situation, resolved, situations
+from tests.helpers.situations import STEPS, Situation, resolved, situations
 from versatune_plugin.mixtures.base import StaticMixture
 from versatune_plugin.mixtures.registry import MIXTURES
 from versatune_plugin.mixtures.stages import StagedMixture

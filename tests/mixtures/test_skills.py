@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.mixtures.making import NAMES, bounded, make
+from tests.helpers.making import NAMES, bounded, make
 from versatune_plugin.mixtures.base import Mixture
 from versatune_plugin.mixtures.observations import ProbeObservation
 from versatune_plugin.mixtures.registry import MIXTURES

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.mixtures.making import NAMES, control, measured
+from tests.helpers.making import NAMES, control, measured
 from versatune_plugin.mixtures.registry import MIXTURES
 from versatune_plugin.mixtures.stages import StagedOptions
 

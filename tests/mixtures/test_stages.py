@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tests.mixtures.making import NAMES, control, measured
+from tests.helpers.making import NAMES, control, measured
 from versatune_plugin.mixtures.base import Requirements
 from versatune_plugin.mixtures.controller import MixtureController
 from versatune_plugin.mixtures.observations import BatchObservation, HeldoutObservation, ProbeObservation

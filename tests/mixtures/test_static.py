@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from tests.mixtures.making import bounded, control, make, measured
+from tests.helpers.making import bounded, control, make, measured
 from versatune_plugin.mixtures.registry import MIXTURES
 
 ROWS = [10.0, 30.0, 60.0]

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from tests.mixtures.making import bounded, heldout, make
+from tests.helpers.making import bounded, heldout, make
 from versatune_plugin.mixtures.registry import MIXTURES
 
 

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from tests.conftest import Axolotl, Finished, Tiny
-from tests.under_fire import killed_at_random
+from tests.helpers.under_fire import killed_at_random
 
-PLUGINS = ["versatune_plugin.VersaTunePlugin", "tests.fire_plugin.FirePlugin"]
+PLUGINS = ["versatune_plugin.VersaTunePlugin", "tests.helpers.fire_plugin.FirePlugin"]
 
 
 def reference(axolotl: Axolotl, tiny: Tiny, folder: Path, *argv: str, **env: str) -> Finished:

@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 from tests.conftest import Axolotl, Finished, Tiny
-from tests.tiny import write_model
+from tests.helpers.tiny import write_model
 from versatune_plugin.artifacts.record import read_record
 
 NAMES = ("code", "law", "medicine")
-PLUGINS = ["versatune_plugin.VersaTunePlugin", "tests.spy.SpyPlugin"]
+PLUGINS = ["versatune_plugin.VersaTunePlugin", "tests.helpers.spy.SpyPlugin"]
 
 
 def section(file: Path, **changes: Any) -> dict[str, Any]:
@@ -130,13 +130,16 @@ def test_reference_runs_take_nothing_of_the_users_run(
     whole, cfg = measured
     file = tmp_path / "reference.json"
     cfg = {**cfg, "versatune": section(file, heldout=8), "output_dir": str(tmp_path / "out")}
-    cfg["plugins"] = [*PLUGINS, "tests.after_training.AfterTrainingPlugin"]
+    cfg["plugins"] = [*PLUGINS, "tests.helpers.after_training.AfterTrainingPlugin"]
     cfg |= {"use_tensorboard": True, "hub_model_id": "nobody/nothing", "save_strategy": "steps", "save_steps": 2}
     cfg |= {"max_steps": 1, "load_best_model_at_end": False, "num_epochs": 7, "logging_steps": 3}
     env = {"AFTER_TRAINING": str(tmp_path / "after"), "TENSORBOARD_LOGGING_DIR": str(tmp_path / "board")}
     finished = reference(axolotl, cfg, tmp_path, "--epochs", "2", **env)
     assert finished.status == 0, finished.output
-    assert "reference runs leave out tests.spy.SpyPlugin, tests.after_training.AfterTrainingPlugin" in finished.output
+    assert (
+        "reference runs leave out tests.helpers.spy.SpyPlugin, tests.helpers.after_training.AfterTrainingPlugin"
+        in finished.output
+    )
     assert not (tmp_path / "after").exists()
     assert not (tmp_path / "board").exists()
     # And the losses are those of the configuration without all that.

@@ -11,7 +11,7 @@ from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.tiny import write_model
+from tests.helpers.tiny import write_model
 from versatune_plugin.data.domains import RowTokens
 from versatune_plugin.mixtures.schedule import WeightSchedule
 from versatune_plugin.sampling.batch_plan import Pool

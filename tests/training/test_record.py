@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Axolotl, Tiny
-from tests.training.test_run import SECTION, digest, updates
+from tests.integration.test_run import SECTION, digest, updates
 from versatune_plugin.artifacts.record import RunRecord, read_record
 from versatune_plugin.console.plots import plot_weights
 from versatune_plugin.errors import VersaTuneError

@@ -52,7 +52,7 @@ def test_what_is_removed(
 def test_a_clock_that_runs_backwards_keeps_the_newest(axolotl: Axolotl, tiny: Tiny, tmp_path: Path) -> None:
     cfg = tiny.config(
         tmp_path / "out",
-        plugins=["versatune_plugin.VersaTunePlugin", "tests.spy.SpyPlugin"],
+        plugins=["versatune_plugin.VersaTunePlugin", "tests.helpers.spy.SpyPlugin"],
         max_steps=8,
         save_strategy="steps",
         save_steps=2,

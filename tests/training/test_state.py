@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.training.states import LOSSES, NAMES, VERSATUNE, advanced, live
+from tests.helpers.states import LOSSES, NAMES, VERSATUNE, advanced, live
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.mixtures.observations import Measurement
 from versatune_plugin.training.checkpoint import STATE_FILE, TRAINER_STATE, complete, incompleteness, undamaged

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from axolotl.utils.dict import DictDefault
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["BaseModel", "weights_identity"]
 
 _OF_TRAINING = ("lora_model_dir", "special_tokens", "tokens", "added_tokens_overrides", "chat_template")
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from axolotl.loaders import load_tokenizer
 
+from versatune_plugin.artifacts.fingerprint import weights_identity
 from versatune_plugin.data.domains import DomainTable
 from versatune_plugin.errors import ConfigurationError, VersaTuneError
-from versatune_plugin.host.base_model import weights_identity
 from versatune_plugin.host.configuration import HEADING
 from versatune_plugin.host.conflicts import check_other_plugins
 from versatune_plugin.host.other_plugins import settings_of_plugins

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.tiny import WORDS
+from tests.helpers.tiny import WORDS
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.knowledge.judges.calibration import Calibration, expected_calibration_error
 from versatune_plugin.knowledge.judges.classifier import ClassifierJudge

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.tiny import WORDS
+from tests.helpers.tiny import WORDS
 from versatune_plugin.knowledge.judges.content import NOTHING, content, repeated, without_markup
 
 PREAMBLE = "Below is an instruction that describes a task. Write a response."

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tests.tiny import write_model
+from tests.helpers.tiny import write_model
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.knowledge.judges.model import ModelJudge
 
