@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,3 +84,40 @@ def test_an_import_inside_a_function_is_an_arrow_too(tmp_path: Path) -> None:
     file = tmp_path / "file.py"
     file.write_text("def f():\n    from versatune_plugin import training\n    import versatune_plugin.data.domains\n")
     assert list(imports(file)) == [(2, "training"), (3, "data")]
+
+
+# What is pure numbers and files; what trains without knowing by whom. Types alone are no dependence.
+HOSTS = {"axolotl", "transformers", "accelerate", "lm_eval"}
+WITHOUT = {
+    "artifacts": {*HOSTS, "torch"},
+    "mixtures": {*HOSTS, "torch"},
+    "sampling": HOSTS,
+    **{
+        f"training/{name}.py": HOSTS
+        for name in ("batches", "heldout_eval", "port", "probes", "run", "run_logger", "run_plan", "state")
+    },
+}
+
+
+def packages(path: Path) -> set[str]:
+    """The packages that a file imports, inside functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").partition(".")[0])
+        elif isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("place", WITHOUT)
+def test_what_does_without_hosts_does_without_them(place: str) -> None:
+    files = [PACKAGE / place] if place.endswith(".py") else sorted((PACKAGE / place).rglob("*.py"))
+    assert files
+    assert {path.name: packages(path) & WITHOUT[place] for path in files if packages(path) & WITHOUT[place]} == {}
+
+
+def test_the_controller_needs_no_torch() -> None:
+    """Not by way of anything that it imports, either."""
+    code = "import sys, versatune_plugin.mixtures.controller; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
