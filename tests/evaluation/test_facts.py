@@ -83,6 +83,6 @@ def test_the_page_names_the_source_that_the_code_takes(name: str) -> None:
 def test_the_table_of_all_benchmarks_is_that_of_the_record() -> None:
     text = (TASKS / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\w+) \| (\[`versatune_.*) \|$", text, re.MULTILINE)
-    assert {domain: re.findall(r"versatune_(\w+)`\]\((\w+)\)", cell) for domain, cell in rows} == {
+    assert {domain: re.findall(r"versatune_(\w+)`\]\((\w+)/README\.md\)", cell) for domain, cell in rows} == {
         domain: [(name, name) for name in names] for domain, names in DOMAINS.items()
     }
