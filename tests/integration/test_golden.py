@@ -1,7 +1,7 @@
 """Runs of every kind: the same batches, weights and records as when tests/integration/golden.json was written.
 
-They were written under one version of the host. Others train a little differently (losses differ in the fourth digit, so
-weights that follow losses do, too); there all is compared that does not follow losses.
+They were written under one version of the host. Others train a little differently (losses differ in the fourth digit,
+and weights that follow losses with them); there all is compared that does not follow losses.
 
 A change of behaviour that is meant writes the file anew (``VERSATUNE_WRITE_GOLDEN=1 pytest -n0`` with this file), and
 says why in the changelog. Batches are compared exactly, figures to five digits: processors round differently.
