@@ -141,3 +141,8 @@ def test_nobody_but_the_plugin_says_which_domain_an_entry_has(ray: dict[str, Any
     message = told({"mixture": "uniform"}, group_by_length=True, **given, **ray)
     assert "versatune_domains: the plugin sets this; remove it" in message
     assert ("group_by_length" in message) == (not ray)
+
+
+@pytest.mark.parametrize("mixture", [["versatune"], {"versatune": {}}, None, 7])
+def test_what_is_no_name_of_a_mixture_is_told(mixture: Any) -> None:
+    assert f"versatune.mixture: unknown mixture {mixture!r}" in told({"mixture": mixture})

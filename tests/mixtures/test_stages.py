@@ -192,6 +192,12 @@ def test_what_is_observed_follows_the_stage() -> None:
     assert observed == [None, BatchObservation, ProbeObservation, HeldoutObservation]
 
 
+def test_where_nothing_is_held_out_nothing_is_measured() -> None:
+    controller = control("uniform", PRIOR, ROWS, update_steps=1)
+    assert controller.update_due(1)
+    assert controller.after_step(1, None) is None
+
+
 def test_between_stages_that_learn_from_batches_nothing_is_measured() -> None:
     controller = staged({"steps": 4}, {"mixture": "odm", "steps": 4}, update_steps=1)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from versatune_plugin.artifacts.io import check_writable
 from versatune_plugin.artifacts.knowledge import Knowledge
-from versatune_plugin.errors import ArtifactError, ConfigurationError
+from versatune_plugin.errors import ConfigurationError
 from versatune_plugin.knowledge.detection import Detection
 from versatune_plugin.knowledge.generation import BaseModelSampler, StartToken, TextSource
 from versatune_plugin.knowledge.judges import JudgeContext, judge_problems, known_judges
@@ -84,7 +84,7 @@ def detect(config_path: Path, options: DetectionOptions) -> Knowledge:
 def _check_one_process() -> None:
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if processes > 1:
-        raise ArtifactError(
+        raise ConfigurationError(
             f"detection runs in one process, but {processes} were started (WORLD_SIZE): call `axolotl versatune "
             "detect` without torchrun or accelerate launch; `device_map: auto` spreads a large model over GPUs"
         )

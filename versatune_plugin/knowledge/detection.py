@@ -55,8 +55,9 @@ class Detection:
             What the file holds.
 
         Raises:
-            ArtifactError: kept files of another detection, a judge whose rows are no probabilities, too many texts
-                without a usable judgement, or another process that works on the same file.
+            ArtifactError: kept files of another detection, too many texts without a usable judgement, or another
+                process that works on the same file.
+            ConfigurationError: a judge whose rows are no probabilities.
         """
         self.out.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from versatune_plugin.artifacts.journal import Journal
-from versatune_plugin.errors import ArtifactError
+from versatune_plugin.errors import ArtifactError, ConfigurationError
 from versatune_plugin.knowledge.generation import TextSource, batch_seed
 from versatune_plugin.knowledge.judges import Judge
 from versatune_plugin.knowledge.options import DetectionOptions
@@ -114,7 +114,8 @@ class KeptJudgements:
             judgement.
 
         Raises:
-            ArtifactError: a kept judgement is of another text, or the judge's rows are no probabilities.
+            ArtifactError: a kept judgement is of another text.
+            ConfigurationError: the judge's rows are no probabilities.
         """
         texts = self._texts.of_iteration(iteration)
         self._check_texts(iteration, texts)
@@ -153,7 +154,7 @@ class KeptJudgements:
             given = self._judge.probabilities([texts[place] for place in asked])
             totals = given.sum(axis=1, keepdims=True)
             if given.shape != (len(asked), self._domains) or (given < 0).any() or (abs(totals - 1) > 1e-6).any():
-                raise ArtifactError(f"the judge {self._options.judge!r} gave rows that are no probabilities")
+                raise ConfigurationError(f"the judge {self._options.judge!r} gave rows that are no probabilities")
             rows[asked] = given / totals
         return rows
 

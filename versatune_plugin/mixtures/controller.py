@@ -24,7 +24,7 @@ from versatune_plugin.mixtures.observations import (
 )
 from versatune_plugin.mixtures.schedule import WeightSchedule
 from versatune_plugin.mixtures.stages import PlannedStage
-from versatune_plugin.mixtures.weights import Vector
+from versatune_plugin.mixtures.weights import Vector, by_domain, json_number
 
 SUM_TOLERANCE = 1e-6
 Count = Annotated[int, Field(ge=0, lt=2**62)]
@@ -71,15 +71,13 @@ class Change:
             planned for this step took force.
         begins_stage: the optimizer, too, starts anew.
         measurement: of the held-out rows, if they were measured.
-        observation: of all domains, at an update.
-        not_finite: the domains whose losses were not finite, so that the weights stay.
+        observation: of all domains, at an update; what is not finite in it has left the weights as they were.
     """
 
     kind: str
     begins_stage: bool = False
     measurement: Measurement | None = None
     observation: Observation | None = None
-    not_finite: tuple[str, ...] = ()
 
 
 class MixtureController:
@@ -198,19 +196,19 @@ class MixtureController:
     def state_dict(self) -> dict[str, Any]:
         """All that is remembered, as plain JSON; see `ControllerState`."""
         first_step, weights = self.schedule.latest
-        rows = self._first_row_loss
+        names, rows = self.context.domains, self._first_row_loss
         return {
             "first_step": first_step,
-            "weights": self._by_domain(weights),
+            "weights": by_domain(names, weights),
             "stage": self.stage,
             "mixture": self.mixture.name,
             "state": self.mixture.state_dict(),
-            "previous_loss": None if self._previous_loss is None else self._by_domain(self._previous_loss),
+            "previous_loss": None if self._previous_loss is None else by_domain(names, self._previous_loss),
             "first_row_loss": None
             if rows is None
-            else {n: [_number(x) for x in own.tolist()] for n, own in zip(self.context.domains, rows, strict=True)},
+            else {n: [json_number(x) for x in own.tolist()] for n, own in zip(names, rows, strict=True)},
             "batch_losses": [
-                [self.context.domains[batch.domain], batch.weight, _number(batch.loss)] for batch in self._batch_losses
+                [names[batch.domain], batch.weight, json_number(batch.loss)] for batch in self._batch_losses
             ],
         }
 
@@ -277,14 +275,12 @@ class MixtureController:
         observation: BatchObservation | HeldoutObservation
         if self.observes_batches:
             observation = BatchObservation(step=step, weights=self.weights, batch_losses=tuple(self._batch_losses))
-            lost = [batch.domain for batch in self._batch_losses if not np.isfinite(batch.loss)]
         elif measure is None or (self.requirements.updates and not self.requirements.measures):
             # A stage that stands still between others that learn from training losses: nothing is worth measuring.
             return None
         else:
             measurement = measure()
             observation = self._observed(measurement, step)
-            lost = np.flatnonzero(~np.isfinite(measurement.loss)).tolist()
         self._batch_losses = []
         if all(np.isfinite(figures).all() for figures in observation.figures):
             if self.planned.requirements.updates:
@@ -292,8 +288,7 @@ class MixtureController:
                 whole = len(chosen) == len(self.context.domains)
                 self._rule(self.mixture.update(observation if whole else observation.restricted(chosen)), step)
             self._previous_loss = None if measurement is None else measurement.loss
-        names = tuple(sorted({self.context.domains[index] for index in lost}))
-        return Change("update", measurement=measurement, observation=observation, not_finite=names)
+        return Change("update", measurement=measurement, observation=observation)
 
     def _observed(self, measurement: Measurement, step: int) -> HeldoutObservation:
         observation = HeldoutObservation(
@@ -365,13 +360,5 @@ class MixtureController:
         )
         return stage.mixture(stage.options, own)
 
-    def _by_domain(self, vector: Vector) -> dict[str, float]:
-        return dict(zip(self.context.domains, vector.tolist(), strict=True))
-
     def _vector(self, values: Mapping[str, float]) -> Vector:
         return np.array([values[name] for name in self.context.domains], dtype=np.float64)
-
-
-def _number(value: float) -> float | None:
-    """JSON has no infinities: they become null."""
-    return value if np.isfinite(value) else None

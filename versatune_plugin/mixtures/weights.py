@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from versatune_plugin.errors import ConfigurationError
 
 Vector = NDArray[np.float64]
+Figures = Vector | NDArray[np.int64]
 
 
 def weight_problems(values: Mapping[str, object], domains: Sequence[str], where: str) -> list[str]:
@@ -47,3 +49,13 @@ def normalised(values: Mapping[str, float], domains: Sequence[str], where: str) 
         raise ConfigurationError.collected("these weights cannot be used", problems)
     vector = np.array([float(values[name]) for name in domains])
     return vector / vector.sum()
+
+
+def by_domain(names: Sequence[str], figures: Figures) -> dict[str, Any]:
+    """Figures of shape (k,) as plain JSON."""
+    return {name: json_number(value) for name, value in zip(names, figures.tolist(), strict=True)}
+
+
+def json_number(value: float) -> float | None:
+    """JSON has no infinities: they become null."""
+    return value if math.isfinite(value) else None

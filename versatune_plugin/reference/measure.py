@@ -17,7 +17,7 @@ from versatune_plugin.artifacts.io import check_writable, read_json, write_json
 from versatune_plugin.artifacts.reference import KIND, SCHEMA
 from versatune_plugin.data.domains import DomainTable
 from versatune_plugin.data.heldout import heldout_digest
-from versatune_plugin.errors import ArtifactError
+from versatune_plugin.errors import ArtifactError, ConfigurationError
 from versatune_plugin.host.configuration import load_run_config
 from versatune_plugin.reference.fine_tune import DomainRuns
 from versatune_plugin.reference.unfinished import Unfinished
@@ -67,7 +67,7 @@ def measure_references(
     # The file that is being made cannot say yet how many rows it will be measured on.
     plan, table = plan_run(cfg, section.model_copy(update={"reference": None}))
     if plan.measuring.heldout == 0:
-        raise ArtifactError("`versatune.heldout` is 0, so there is nothing to measure; set it to 16 or more")
+        raise ConfigurationError("`versatune.heldout` is 0, so there is nothing to measure; set it to 16 or more")
     console = Console(highlight=False, markup=False, soft_wrap=True)
     settings, dropped = loss_settings(raw, model)
     if dropped:

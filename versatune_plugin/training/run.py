@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,12 +14,12 @@ import numpy as np
 from versatune_plugin.data.domains import DomainTable
 from versatune_plugin.errors import DataError
 from versatune_plugin.host.section import Section
-from versatune_plugin.mixtures.observations import Measurement
-from versatune_plugin.mixtures.weights import Vector
+from versatune_plugin.mixtures.observations import BatchObservation, Measurement
+from versatune_plugin.mixtures.weights import Vector, by_domain
 from versatune_plugin.training.batches import make_sampler
 from versatune_plugin.training.heldout_eval import HeldoutEvaluation
 from versatune_plugin.training.port import TrainingPort
-from versatune_plugin.training.run_logger import RunLogger, by_domain
+from versatune_plugin.training.run_logger import RunLogger
 from versatune_plugin.training.run_plan import RunPlan, make_controller
 from versatune_plugin.training.state import RunState, changed_settings, read_state, refused, write_state
 
@@ -151,8 +151,9 @@ class MixtureRun:
         if change is not None:
             if change.begins_stage:
                 self._port.forget_optimizer_state()
-            if change.measurement is None and change.not_finite:
-                _warn_not_finite("training", change.not_finite, step)
+            if isinstance(change.observation, BatchObservation):
+                lost = {one.domain for one in change.observation.batch_losses if not np.isfinite(one.loss)}
+                self._warn_of_lost("training", sorted(lost), step)
             self._logger.log(
                 change.kind, step, self.controller.weights, self.sampler, change.measurement, change.observation
             )
@@ -264,20 +265,18 @@ class MixtureRun:
     def _measure(self, step: int) -> Measurement:
         measurement = self._heldout.measure(probe=self.controller.requirements.probes)
         self._logger.measuring_seconds += measurement.seconds
-        lost = np.flatnonzero(~np.isfinite(measurement.loss))
-        if len(lost):
-            _warn_not_finite("held-out", [self.prepared.table.names[index] for index in lost], step)
+        self._warn_of_lost("held-out", np.flatnonzero(~np.isfinite(measurement.loss)), step)
         return measurement
 
     def _log(self, kind: str, step: int, measurement: Measurement) -> None:
         self._logger.log(kind, step, self.controller.weights, self.sampler, measurement, None)
 
-
-def _warn_not_finite(which: str, names: Any, step: int) -> None:
-    LOG.warning(
-        "%s loss of %s is not finite at step %d; the weights stay as they are. Look at the learning rate "
-        "and at the rows of that domain",
-        which,
-        ", ".join(names),
-        step,
-    )
+    def _warn_of_lost(self, which: str, domains: Iterable[int], step: int) -> None:
+        if names := ", ".join(self.prepared.table.names[index] for index in domains):
+            LOG.warning(
+                "%s loss of %s is not finite at step %d; the weights stay as they are. Look at the learning rate and "
+                "at the rows of that domain",
+                which,
+                names,
+                step,
+            )

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from versatune_plugin import __version__
 from versatune_plugin.artifacts.record import RunRecord
@@ -21,12 +20,11 @@ from versatune_plugin.mixtures.observations import (
     Observation,
     ProbeObservation,
 )
-from versatune_plugin.mixtures.weights import Vector
+from versatune_plugin.mixtures.weights import Figures, Vector, by_domain, json_number
 from versatune_plugin.sampling.sampler import GlobalBatchSampler
 from versatune_plugin.training.port import TrainingPort
 from versatune_plugin.training.run_plan import RunPlan
 
-Figures = Vector | NDArray[np.int64]
 PACKAGES = ("axolotl", "torch", "transformers", "accelerate", "numpy")
 TRACKED = {"weights": "weight"}
 
@@ -179,13 +177,3 @@ class RunLogger:
                 for stage in (plan.stages if plan.staged else ())
             ],
         }
-
-
-def by_domain(names: Sequence[str], vector: Figures) -> dict[str, Any]:
-    """A vector as plain JSON."""
-    return {name: json_number(value) for name, value in zip(names, vector.tolist(), strict=True)}
-
-
-def json_number(value: float) -> float | None:
-    """JSON has no infinities: they become null."""
-    return value if np.isfinite(value) else None

@@ -14,11 +14,11 @@ from versatune_plugin.artifacts.reference import heldout_of
 from versatune_plugin.data.domains import DomainTable
 from versatune_plugin.data.loading import DEFAULT_SEED, load_rows
 from versatune_plugin.host.section import Section
-from versatune_plugin.mixtures.base import Mixture, MixtureContext
+from versatune_plugin.mixtures.base import MixtureContext
 from versatune_plugin.mixtures.bounds import Bounds
 from versatune_plugin.mixtures.budget import Measuring, measuring
 from versatune_plugin.mixtures.controller import MixtureController
-from versatune_plugin.mixtures.registry import known_mixtures
+from versatune_plugin.mixtures.registry import plain_mixtures
 from versatune_plugin.mixtures.stages import PlannedStage, plan_stages, whole_batches
 from versatune_plugin.mixtures.weights import Vector, normalised
 from versatune_plugin.sampling.bins import usual_fill
@@ -120,8 +120,7 @@ def plan_run(cfg: Any, section: Section, given: DomainTable | None = None) -> tu
     measured = replace(measured, chosen=tuple(sorted({*guess.chosen, *measured.chosen})))
     stages = length.stages
     if not stages:
-        mixture = known_mixtures()[section.mixture]
-        assert issubclass(mixture, Mixture)
+        mixture = plain_mixtures()[section.mixture]
         stages = (PlannedStage(mixture, section.mixture_options, 0, length.total_steps, table.training_sizes),)
     bin_tokens = cfg.sequence_len if cfg.sample_packing else None
     steps = (length.steps_per_epoch, length.total_steps)
