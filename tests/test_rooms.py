@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "versatune_plugin"
-# Room -> the rooms that it may import. `errors`, `extensions` and the version in `__init__` are everybody's.
+# Room -> the rooms that it may import. `errors`, `extensions`, `schema` and the version in `__init__` are everybody's.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "extensions": set(),
+    "schema": set(),
     "artifacts": set(),
     "mixtures": {"artifacts"},
     "testing": {"mixtures"},
@@ -32,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "quickstart": {"artifacts", "knowledge", "reference", "console"},
     "cli": {"artifacts", "knowledge", "reference", "training", "evaluation", "console", "quickstart"},
 }
-EVERYBODYS = {"errors", "extensions", "__init__"}
+EVERYBODYS = {"errors", "extensions", "schema", "__init__"}
 
 
 def room(path: Path) -> str:
@@ -89,6 +90,7 @@ def test_an_import_inside_a_function_is_an_arrow_too(tmp_path: Path) -> None:
 # What is pure numbers and files; what trains without knowing by whom. Types alone are no dependence.
 HOSTS = {"axolotl", "transformers", "accelerate", "lm_eval"}
 WITHOUT = {
+    "schema": {*HOSTS, "torch", "numpy"},
     "artifacts": {*HOSTS, "torch"},
     "mixtures": {*HOSTS, "torch"},
     "sampling": HOSTS,

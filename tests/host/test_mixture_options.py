@@ -42,12 +42,12 @@ def stages(*given: dict[str, Any]) -> dict[str, Any]:
         (expand(domain=["law", "law"]), ["name each domain once"]),
         (expand(domain="law", delta=1.5), ["versatune.expand.delta: is 1.5, but should be less than 1"]),
         (expand(domain="law", epsilon=0), ["versatune.expand.epsilon: is 0"]),
-        (expand(delta=0.1), ["versatune.expand.domain: Field required"]),
+        (expand(delta=0.1), ["versatune.expand.domain: must be given"]),
         (expand(domain="law", line_9="literal"), ["versatune.expand.line_9: is 'literal'", "'corrected' or 'printed'"]),
-        ({"mixture": "single"}, ["versatune.domain: Field required (the domain that is trained)"]),
+        ({"mixture": "single"}, ["versatune.domain: must be given (the domain that is trained)"]),
         ({"mixture": "single", "domain": "poetry"}, ["versatune.domain: 'poetry' is no domain"]),
         ({"mixture": "increase", "domain": "law", "delta": 0}, ["versatune.delta: is 0"]),
-        ({"mixture": "temperature"}, ["versatune.tau: Field required"]),
+        ({"mixture": "temperature"}, ["versatune.tau: must be given"]),
         ({"mixture": "temperature", "tau": 0}, ["versatune.tau: is 0, but should be greater than 0"]),
         ({"mixture": "inverse", "knowledge": "uniform", "form": "other"}, ["versatune.form: is 'other'"]),
         ({"mixture": "skills", "reward": "luck"}, ["versatune.reward: is 'luck'"]),
@@ -71,12 +71,12 @@ def stages(*given: dict[str, Any]) -> dict[str, Any]:
         (stages({"domains": {"law": 2}}), ["less than or equal to 1"]),
         (stages({"epochs": 1, "steps": 3}), ["epochs and steps both say how long it is"]),
         (stages({"mixture": "stages"}), ["unknown mixture 'stages'"]),
-        (stages({"mixture": "temperature"}), ["options of its mixture 'temperature': tau"]),
-        (stages({"mixture": "uniform", "warmup": 3}), ["options of its mixture 'uniform': warmup"]),
+        (stages({"mixture": "temperature"}), ["of its mixture 'temperature', tau"]),
+        (stages({"mixture": "uniform", "warmup": 3}), ["of its mixture 'uniform', warmup"]),
         (stages({"mixture": "versatune"}), ["versatune.knowledge:", "versatune.reference:"]),
         (stages({"domains": ["law"], "mixture": "single", "domain": "code"}), ["'code' is no domain"]),
         ({**stages({}), "samples_per_epoch": 10}, ["versatune.samples_per_epoch: with stages"]),
-        ({"mixture": "dmt"}, ["versatune.general: Field required"]),
+        ({"mixture": "dmt"}, ["versatune.general: must be given"]),
         ({"mixture": "dmt", "general": "poetry"}, ["versatune.general: 'poetry' is no domain"]),
         ({"mixture": "sequential", "order": ["law", "code"]}, ["must name every domain once"]),
     ],
@@ -143,6 +143,14 @@ def test_nobody_but_the_plugin_says_which_domain_an_entry_has(ray: dict[str, Any
     assert ("group_by_length" in message) == (not ray)
 
 
-@pytest.mark.parametrize("mixture", [["versatune"], {"versatune": {}}, None, 7])
-def test_what_is_no_name_of_a_mixture_is_told(mixture: Any) -> None:
-    assert f"versatune.mixture: unknown mixture {mixture!r}" in told({"mixture": mixture})
+@pytest.mark.parametrize(
+    ("mixture", "said"),
+    [
+        (["versatune"], "is ['versatune'], but should be the name of one"),
+        ({"versatune": {}}, "is {'versatune': {}}, but should be the name of one"),
+        (None, "is missing"),
+        (7, "is 7, but should be the name of one"),
+    ],
+)
+def test_what_is_no_name_of_a_mixture_is_told(mixture: Any, said: str) -> None:
+    assert f"versatune.mixture: {said}; choose one of versatune" in told({"mixture": mixture})

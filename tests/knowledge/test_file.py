@@ -53,13 +53,13 @@ def test_reads_a_file_written_by_hand_in_the_order_asked_for(tmp_path: Path) -> 
         (GOOD | {"law": float("nan")}, "'law' is nan, but must be finite"),
         (GOOD | {"law": float("inf")}, "'law' is inf, but must be finite"),
         (GOOD | {"law": "much"}, "'law' is 'much', but must be a number"),
-        (GOOD | {"law": True}, "'law' is True, but must be a number"),
-        (GOOD | {"law": None}, "'law' is None, but must be a number"),
+        (GOOD | {"law": True}, "'law' is true, but must be a number"),
+        (GOOD | {"law": None}, "'law' is null, but must be a number"),
         (dict.fromkeys(DOMAINS, 0.0), "every entry is 0"),
         (GOOD | {"law": 0.31}, r"sum to 1\.01, which is off 1 by \+0\.01"),
         (GOOD | {"law": 0.29999}, r"off 1 by -1e-05"),
-        ([0.5, 0.3, 0.2], "must map each domain"),
-        (None, "must map each domain"),
+        ([0.5, 0.3, 0.2], r"probabilities: is \[0.5, 0.3, 0.2\], but should be a valid dictionary"),
+        (None, "probabilities: is null, but should be"),
     ],
 )
 def test_says_what_is_wrong_with_the_entries(tmp_path: Path, entries: Any, message: str) -> None:

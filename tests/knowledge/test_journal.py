@@ -6,15 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from versatune_plugin.artifacts.journal import Journal
+from versatune_plugin.artifacts.journal import Journal, Record
 from versatune_plugin.errors import VersaTuneError
 
 SETTINGS = {"seed": 1, "judge": {"name": "classifier", "rows": {"law": 5}}, "domains": ["code", "law"]}
 TEXTS, BATCH, ITERATIONS = 5, 2, 2
 
 
+class Line(Record):
+    text: str
+
+
 def opened(path: Path, settings: dict[str, object] = SETTINGS) -> Journal:
-    return Journal(path, "versatune.test", settings, texts=TEXTS, batch_size=BATCH, remedy="remove it")
+    return Journal(path, "versatune.test", settings, texts=TEXTS, batch_size=BATCH, record=Line, remedy="remove it")
 
 
 def fill(journal: Journal) -> int:

@@ -156,7 +156,7 @@ def test_a_record_of_something_else_is_told(tmp_path: Path, name: str, lines: li
 def test_a_record_that_is_not_there_or_not_json_is_told(tmp_path: Path, name: str) -> None:
     options = MIXTURES[name].Options
     (told,) = options(**{name: tmp_path / "none.jsonl"}).problems(NAMES)
-    assert told == f"{name}: {tmp_path / 'none.jsonl'}: no such file"
+    assert told == f"{name}: {tmp_path / 'none.jsonl'}: no such file; name another one"
     path = record(tmp_path, [START], tail="law: 0.5\n")
     (told,) = options(**{name: path}).problems(NAMES)
     assert "line 2: not JSON" in told

@@ -60,7 +60,7 @@ def test_a_weight_of_zero_stays_zero_without_a_floor() -> None:
         ({"law": math.nan, "code": 1}, "law is nan"),
         ({"law": math.inf, "code": 1}, "law is inf"),
         ({"law": "much", "code": 1}, "law is 'much'"),
-        ({"law": True, "code": 1}, "law is True"),
+        ({"law": True, "code": 1}, "law is true"),
         ({"law": 0, "code": 0}, "every entry is zero"),
     ],
 )

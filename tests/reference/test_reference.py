@@ -163,6 +163,6 @@ def test_only_what_versatune_made_is_replaced_or_removed(
     knowledge.write_text(json.dumps({"kind": "versatune.knowledge", "schema": 1}))
     refused = reference(axolotl, cfg, tmp_path, "--epochs", "1", "--out", str(knowledge))
     assert refused.status == 1
-    assert f"{knowledge}: its kind is 'versatune.knowledge'" in refused.output
+    assert f"{knowledge} is there already and would be replaced, but it was not made by `axolotl vers" in refused.output
     assert json.loads(knowledge.read_text())["kind"] == "versatune.knowledge"
     assert not knowledge.with_name("knowledge.parts").exists()

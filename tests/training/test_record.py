@@ -150,10 +150,10 @@ def test_a_value_of_a_wrong_type_is_told(run: Run, tmp_path: Path, key: str) -> 
             read_record(file)
     for line in WRONG:
         file.write_text("".join(json.dumps(one) + "\n" for one in (lines[0], line)))
-        with pytest.raises(VersaTuneError, match="line 2 is not of a run's record"):
+        with pytest.raises(VersaTuneError, match="line 2( is not of a run's record|: .* is no mapping)"):
             read_record(file)
         file.write_text(json.dumps(line) + "\n")
-        with pytest.raises(VersaTuneError, match="no record of a run"):
+        with pytest.raises(VersaTuneError, match="no record of a run|is no mapping"):
             read_record(file)
 
 

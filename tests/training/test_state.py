@@ -136,17 +136,17 @@ def test_junk_in_any_place_is_refused_or_changes_nothing(
     ("place", "value", "told"),
     [
         ("controller.weights.law", 5 / 6, "controller.weights sum to 1.5, not to 1"),
-        ("controller.weights.law", -0.1, "controller.weights.law: Input should be greater than or equal to 0"),
-        ("sampler.plan.cursor.law", -3, "sampler.plan.cursor.law: Input should be greater than or equal to 0"),
+        ("controller.weights.law", -0.1, "controller.weights.law: is -0.1, but should be greater than or equal to 0"),
+        ("sampler.plan.cursor.law", -3, "sampler.plan.cursor.law: is -3, but should be greater than or equal to 0"),
         ("sampler.plan.cursor.law", 400, "sampler.plan.cursor of law is beyond the"),
         ("sampler.plan.step", 4, "step is 5, sampler.plan.step 4"),
         ("sampler.plan.credit.law", 1e9, "sampler.plan.credit of law is 1e+09, more than any run owes"),
         ("sampler.plan.drawn.law", 3, "rows, but 5 steps of 8 were done"),
-        ("step", True, "step: Input should be a valid integer"),
+        ("step", True, "step: is true, but should be a valid integer"),
         ("controller.weights.poetry", 0.0, "controller.weights is of the domains"),
         ("controller.state", {"x": 1}, "controller.state is none of the mixture 'versatune'"),
         ("controller.previous_loss", {"law": 1.0}, "controller.previous_loss is of the domains ['law']"),
-        ("extra", 1, "extra: Extra inputs are not permitted"),
+        ("extra", 1, "extra: is not known here"),
     ],
 )
 def test_what_no_run_could_have_written(

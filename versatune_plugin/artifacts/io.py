@@ -10,11 +10,17 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
 
 from versatune_plugin.errors import ArtifactError
+from versatune_plugin.schema.json_text import JsonError, parse_json
+from versatune_plugin.schema.model import StrictModel, problems_of, shown
 
 PROBE_BYTES = 1 << 14
+COMMANDS = {"versatune.knowledge": "detect", "versatune.reference": "reference"}
+Model = TypeVar("Model", bound=StrictModel)
 
 
 def write_json(path: Path, payload: Mapping[str, Any]) -> None:
@@ -37,30 +43,78 @@ def read_json(path: Path, kind: str, schema: int) -> dict[str, Any]:
     Raises:
         ArtifactError: the file is missing, cut off, not JSON, of another kind or of another schema version.
     """
-    if not path.is_file():
-        raise ArtifactError(f"{path}: no such file; {_maker(kind)}")
     try:
-        payload = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        payload = parse_json(_bytes(path, _maker(kind)))
+    except JsonError as error:
         raise ArtifactError(
             f"{path}: not complete JSON ({error}); the file was cut off or edited: {_maker(kind)}"
         ) from error
-    if not isinstance(payload, dict) or payload.get("kind") != kind:
-        found = payload.get("kind") if isinstance(payload, dict) else type(payload).__name__
-        raise ArtifactError(f"{path}: its kind is {found!r}, but {kind!r} is needed here; {_maker(kind)}")
-    if payload.get("schema") != schema:
+    if not isinstance(payload, dict):
+        raise ArtifactError(f"{path}: holds no mapping, but a file of kind {kind!r} is needed here; {_maker(kind)}")
+    if payload.get("kind") != kind:
         raise ArtifactError(
-            f"{path}: schema version {payload.get('schema')!r}, but this version of versatune reads {schema}; "
+            f"{path}: its kind is {shown(payload.get('kind'))}, but {kind!r} is needed here; {_maker(kind)}"
+        )
+    if type(payload.get("schema")) is not int or payload["schema"] != schema:
+        raise ArtifactError(
+            f"{path}: schema version {shown(payload.get('schema'))}, but this version of versatune reads {schema}; "
             + _maker(kind)
         )
     return payload
 
 
+def read_artifact(path: Path, kind: str, schema: int, model: type[Model]) -> Model:
+    """Read a file written by `write_json` as a typed model.
+
+    Args:
+        path: the file.
+        kind: as of `read_json`.
+        schema: as of `read_json`.
+        model: of everything in it but ``kind`` and ``schema``.
+
+    Raises:
+        ArtifactError: as of `read_json`, or something in it is not what its model says; all of it in one message.
+    """
+    payload = read_json(path, kind, schema)
+    own = {name: value for name, value in payload.items() if name not in ("kind", "schema")}
+    return checked(own, model, str(path), _maker(kind))
+
+
+def checked(values: Any, model: type[Model], place: str, remedy: str) -> Model:
+    """What a file of ours holds, as a typed model.
+
+    Args:
+        values: of the file.
+        model: of them.
+        place: the file, and the line where it has lines.
+        remedy: what a user should do about it.
+
+    Raises:
+        ArtifactError: something is not what the model says.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise ArtifactError.collected(f"{place} cannot be used", [*problems_of(error, model), remedy]) from error
+
+
+def _bytes(path: Path, remedy: str) -> bytes:
+    if path.is_dir():
+        raise ArtifactError(f"{path}: is a folder, not a file; {remedy}")
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: no such file; {remedy}") from None
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be read ({error.strerror}); make it readable") from error
+
+
 def is_json(path: Path) -> bool:
     """Whether a file is there and is complete JSON, whoever wrote it."""
     try:
+        # Not by our reader: the host's files may hold a NaN.
         json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return True
 
@@ -99,26 +153,33 @@ def json_lines(payloads: Iterable[Mapping[str, Any]]) -> str:
     return "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in payloads)
 
 
-def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """Read JSON lines; an incomplete last line (its writer was killed) is left out.
+def read_json_lines(path: Path, *, may_be_cut: bool = False) -> list[dict[str, Any]]:
+    """Read JSON lines, each a mapping.
+
+    Args:
+        path: the file.
+        may_be_cut: an incomplete last line (its writer was killed) is left out.
 
     Raises:
-        ArtifactError: the file is missing, or a line before the last is not JSON.
+        ArtifactError: the file is missing, or a line is no mapping in JSON; the line is named.
     """
-    if not path.is_file():
-        raise ArtifactError(f"{path}: no such file")
     # Bytes, not text: str.splitlines would also split at U+2028, and an incomplete line may end inside a character.
-    lines = path.read_bytes().split(b"\n")
+    lines = _bytes(path, "name another one").split(b"\n")
     records = []
     for number, line in enumerate(lines, start=1):
-        if not line:
+        if not line.strip():
             continue
         try:
-            records.append(json.loads(line))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            if number == len(lines):
+            record = parse_json(line)
+        except JsonError as error:
+            if number == len(lines) and may_be_cut:
                 break
-            raise ArtifactError(f"{path}, line {number}: not JSON ({error}); remove the line or the file") from error
+            # Every line of such a file is the first of its text.
+            why = str(error).replace("line 1 column", "column")
+            raise ArtifactError(f"{path}, line {number}: not JSON ({why}); mend or remove the line") from error
+        if not isinstance(record, dict):
+            raise ArtifactError(f"{path}, line {number}: {shown(record)} is no mapping; mend or remove the line")
+        records.append(record)
     return records
 
 
@@ -146,6 +207,43 @@ def check_writable(path: Path) -> None:
         ) from error
 
 
+def check_output(path: Path, kind: str, schema: int, *beside: str) -> None:
+    """See, before work is spent on it, that a file of ours can be written, and that nothing else is lost by that.
+
+    Args:
+        path: the file; one that a command of ours made before may be replaced.
+        kind: of the file.
+        schema: of the file.
+        beside: the names of files that will be written beside it.
+
+    Raises:
+        ArtifactError: what is there was made by something else, or by hand; its name is too long; the place cannot be
+            written.
+    """
+    check_writable(path)
+    folder = next(folder for folder in path.absolute().parents if folder.is_dir())
+    longest = max((_temporary(path).name, f".{path.name}.lock", *beside), key=lambda name: len(os.fsencode(name)))
+    if len(os.fsencode(longest)) > os.pathconf(folder, "PC_NAME_MAX"):
+        raise ArtifactError(
+            f"--out: {shown(path.name)} is too long a name: {len(os.fsencode(longest))} bytes with what is written "
+            f"beside it, and the file system takes {os.pathconf(folder, 'PC_NAME_MAX')}; choose a shorter one"
+        )
+    if not path.exists():
+        return
+    try:
+        made_by = read_json(path, kind, schema).get("command")
+    except ArtifactError as error:
+        raise ArtifactError(
+            f"{path} is there already and would be replaced, but it was not made by `axolotl versatune "
+            f"{COMMANDS[kind]}`: move it away, or choose another --out"
+        ) from error
+    if made_by is None:
+        raise ArtifactError(
+            f"{path} was written by hand (it names no `command`) and would be replaced: move it away, or choose "
+            "another --out"
+        )
+
+
 def free_space(path: Path) -> str:
     """How much of the disk that holds, or would hold, ``path`` is free, in words."""
     folder = next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
@@ -153,18 +251,23 @@ def free_space(path: Path) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    # A file has one writer at a time, so what a killed one left is written over.
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = _temporary(path)
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        # A file has one writer at a time, so what is there was left by a killed one, or is a link that somebody laid.
+        temporary.unlink(missing_ok=True)
         try:
-            with temporary.open("w", encoding="utf-8") as file:
+            with temporary.open("x", encoding="utf-8") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.tmp")
 
 
 @contextmanager
@@ -179,5 +282,5 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 def _maker(kind: str) -> str:
-    command = {"versatune.knowledge": "detect", "versatune.reference": "reference"}.get(kind)
+    command = COMMANDS.get(kind)
     return f"make it with `axolotl versatune {command} CONFIG`" if command else "make it anew"

@@ -8,10 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from versatune_plugin.artifacts.fingerprint import settings_differences
-from versatune_plugin.artifacts.io import append_json_lines, read_json_lines, write_json_lines
+from versatune_plugin.artifacts.io import append_json_lines, checked, read_json_lines, write_json_lines
 from versatune_plugin.errors import ArtifactError
+from versatune_plugin.schema.model import Count, StrictModel
 
 SCHEMA = 1
+
+
+class Record(StrictModel):
+    """What every record has.
+
+    Attributes:
+        iteration: from 1.
+        index: from 0, within its iteration.
+    """
+
+    iteration: Count
+    index: Count
 
 
 class Journal:
@@ -27,6 +40,7 @@ class Journal:
         settings: what decides the records, as plain JSON.
         texts: records per iteration.
         batch_size: records per batch; the last batch of an iteration may be smaller.
+        record: the model of a record.
         remedy: what a user should do about a file that cannot be continued.
 
     Raises:
@@ -34,7 +48,15 @@ class Journal:
     """
 
     def __init__(
-        self, path: Path, kind: str, settings: Mapping[str, Any], *, texts: int, batch_size: int, remedy: str
+        self,
+        path: Path,
+        kind: str,
+        settings: Mapping[str, Any],
+        *,
+        texts: int,
+        batch_size: int,
+        record: type[Record],
+        remedy: str,
     ) -> None:
         self.path = path
         self._remedy = remedy
@@ -43,9 +65,11 @@ class Journal:
         self._batch_size = batch_size
         self.records: list[dict[str, Any]] = []
         header = {"kind": kind, "schema": SCHEMA, "settings": dict(settings)}
-        lines = read_json_lines(path) if path.is_file() else []
+        lines = read_json_lines(path, may_be_cut=True) if path.exists() else []
         if lines:
             self._check_header(lines[0], settings)
+            for number, line in enumerate(lines[1:], start=2):
+                checked(line, record, f"{path}, line {number}", remedy)
             self.records = self._whole_batches(lines[1:])
         if len(lines) != 1 + len(self.records) or not path.read_bytes().endswith(b"\n"):
             write_json_lines(path, [header, *self.records])
@@ -81,7 +105,8 @@ class Journal:
         self.records.extend(records)
 
     def _check_header(self, header: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-        if header.get("kind") != self._kind or header.get("schema") != SCHEMA:
+        known = header.get("kind") == self._kind and header.get("schema") == SCHEMA
+        if not known or not isinstance(header.get("settings"), Mapping):
             raise ArtifactError(f"{self.path}: no file of {self._kind}, schema {SCHEMA}; {self._remedy}")
         differences = settings_differences(header["settings"], json.loads(json.dumps(settings)), "in the file")
         if differences:

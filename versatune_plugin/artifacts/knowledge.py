@@ -6,10 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from versatune_plugin.artifacts.io import read_json, write_json
+from pydantic import ConfigDict, Field
+
+from versatune_plugin.artifacts.io import read_artifact, write_json
 from versatune_plugin.errors import ArtifactError
+from versatune_plugin.schema.domain_names import ByDomain
+from versatune_plugin.schema.model import Count, Share, StrictModel, number_hint, shown
 
 KIND = "versatune.knowledge"
 SCHEMA = 1
@@ -39,6 +43,19 @@ class Knowledge:
     path: Path | None = field(default=None, compare=False)
 
 
+class KnowledgeFile(StrictModel):
+    """What is read of the file; one written by hand needs only ``probabilities``, whose numbers the domains check."""
+
+    # What made it differs from version to version.
+    model_config = ConfigDict(extra="allow")
+
+    probabilities: ByDomain[Any]
+    interval95: ByDomain[Annotated[list[Share], Field(min_length=2, max_length=2)]] | None = None
+    iterations: list[ByDomain[Share]] | None = None
+    texts: Count | None = None
+    unparsed: Count | None = None
+
+
 _REQUIRED = ("probabilities", "interval95", "iterations", "texts", "unparsed")
 
 
@@ -65,12 +82,12 @@ def load_knowledge(path: Path) -> Knowledge:
     Raises:
         ArtifactError: the file is missing, cut off or of another kind, or lacks a key that `detect` writes.
     """
-    payload = read_json(path, KIND, SCHEMA)
-    lacking = [name for name in _REQUIRED if name not in payload]
+    found = read_artifact(path, KIND, SCHEMA, KnowledgeFile)
+    lacking = [name for name in _REQUIRED if getattr(found, name) is None]
     if lacking:
         raise ArtifactError(f"{path}: lacks {', '.join(lacking)}; make it anew with `axolotl versatune detect CONFIG`")
-    made_by = {name: value for name, value in payload.items() if name not in (*_REQUIRED, "kind", "schema")}
-    return Knowledge(**{name: payload[name] for name in _REQUIRED}, made_by=made_by, path=path)
+    required = {name: getattr(found, name) for name in _REQUIRED}
+    return Knowledge(**required, made_by=dict(found.model_extra or {}), path=path)
 
 
 def read_knowledge(path: Path, domains: Sequence[str]) -> dict[str, float]:
@@ -89,10 +106,7 @@ def read_knowledge(path: Path, domains: Sequence[str]) -> dict[str, float]:
         ArtifactError: the file cannot be read, or its entries are missing, unknown, negative, not finite, all zero or
             do not sum to 1; everything that is wrong is in one message.
     """
-    payload = read_json(path, KIND, SCHEMA)
-    found = payload.get("probabilities")
-    if not isinstance(found, dict):
-        raise ArtifactError(f"{path}: `probabilities` must map each domain to a number, but is {found!r}")
+    found = read_artifact(path, KIND, SCHEMA, KnowledgeFile).probabilities
     problems = _problems(found, domains)
     if problems:
         raise ArtifactError.collected(f"{path}: the knowledge distribution cannot be used", problems)
@@ -114,7 +128,7 @@ def _problems(found: Mapping[str, Any], domains: Sequence[str]) -> list[str]:
     numbers = []
     for name, value in found.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
-            problems.append(f"domain {name!r} is {value!r}, but must be a number")
+            problems.append(f"domain {name!r} is {shown(value)}, but must be a number{number_hint(value)}")
         elif not math.isfinite(value):
             problems.append(f"domain {name!r} is {value}, but must be finite")
         elif value < 0:

@@ -167,8 +167,8 @@ def read_record(path: Path) -> list[dict[str, Any]]:
         ArtifactError: there is none, or a line is not what a run writes; the line is named.
     """
     file = path / RECORD_FILE if path.is_dir() else path
-    lines: Sequence[Any] = read_json_lines(file)
-    if not lines or not isinstance(lines[0], Mapping) or lines[0].get("kind") != "start":
+    lines: Sequence[Any] = read_json_lines(file, may_be_cut=True)
+    if not lines or lines[0].get("kind") != "start":
         raise ArtifactError(f"{file}: no record of a run (its first line must have kind 'start')")
     start = _checked(FIRST, file, 1, lines[0])
     before = start.resumed_at

@@ -3,45 +3,56 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from versatune_plugin.artifacts.io import read_json
-from versatune_plugin.errors import ArtifactError
+from pydantic import ConfigDict, Field
+
+from versatune_plugin.artifacts.io import read_artifact
+from versatune_plugin.schema.domain_names import ByDomain
+from versatune_plugin.schema.model import StrictModel
 
 KIND = "versatune.reference"
 SCHEMA = 1
-REQUIRED = ("nats_per_token", "tokenizer", "heldout", "heldout_digests", "seed")
+# In nats per token or bits per byte: far more than any model that has learnt anything.
+HIGHEST_LOSS = 1000.0
+Loss = Annotated[float, Field(ge=0, le=HIGHEST_LOSS)]
 
 
-def heldout_of(path: Path) -> int:
-    """How many held-out rows of each domain the losses in a reference file were measured on.
+class ReferenceFile(StrictModel):
+    """What is read of the file.
 
-    Args:
-        path: the file.
-
-    Raises:
-        ArtifactError: as of `read_reference`.
+    Attributes:
+        nats_per_token: of each domain the loss of its best epoch, in nats per supervised token.
+        tokenizer: fingerprint of the tokenizer whose tokens these are.
+        heldout: rows of each domain that they were measured on.
+        heldout_digests: of each domain, which rows these were.
+        seed: of their choice.
+        bits_per_byte: the same losses in bits per UTF-8 byte; what other tokenizers compare by.
+        epochs: the loss after each epoch; null where it was not finite.
+        best_epoch: from 1.
+        made_under: what decided the losses.
     """
-    return int(read_reference(path)["heldout"])
+
+    model_config = ConfigDict(extra="allow")
+
+    nats_per_token: ByDomain[Loss]
+    tokenizer: str
+    heldout: int = Field(ge=1)
+    heldout_digests: ByDomain[str]
+    seed: int
+    bits_per_byte: ByDomain[Loss] | None = None
+    epochs: ByDomain[list[Loss | None]] | None = None
+    best_epoch: ByDomain[int] | None = None
+    made_under: dict[str, Any] | None = None
 
 
-def read_reference(path: Path) -> dict[str, Any]:
+def read_reference(path: Path) -> ReferenceFile:
     """What a reference file holds.
 
     Args:
         path: the file.
 
-    Returns:
-        At least the keys of `REQUIRED`; losses are in nats per supervised token.
-
     Raises:
         ArtifactError: it is missing, damaged, of another kind, or lacks something.
     """
-    payload = read_json(path, KIND, SCHEMA)
-    lacking = [key for key in REQUIRED if key not in payload]
-    if lacking:
-        raise ArtifactError(
-            f"{path}: lacks {', '.join(lacking)}; make it anew with `axolotl versatune reference CONFIG`, or write the "
-            "losses into the YAML: `reference: {domain: nats per token, ...}`"
-        )
-    return payload
+    return read_artifact(path, KIND, SCHEMA, ReferenceFile)

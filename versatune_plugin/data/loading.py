@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from versatune_plugin.data.domains import IGNORED_LABEL, Domain, DomainTable, Keys, LeftOut, Rows
 from versatune_plugin.data.permutation import Permutation
-from versatune_plugin.errors import DataError
+from versatune_plugin.errors import DataError, VersaTuneError
+from versatune_plugin.host.data_files import check_data_files, unreadable
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -44,6 +45,7 @@ def load_rows(cfg: Any, labels: Sequence[str]) -> DomainTable:
     """
     from datasets import concatenate_datasets
 
+    check_data_files(cfg.datasets, labels)
     in_order = list(dict.fromkeys(labels))
     parts, tests = {}, None
     for number, name in enumerate(in_order):
@@ -146,11 +148,10 @@ def _prepared(cfg: Any, labels: Sequence[str], name: str, with_tests: bool) -> t
     try:
         with place.prepared(one) as ready:
             loaded = load_datasets(cfg=ready)
-    except ValueError as error:
-        raise DataError(f"domain {name!r}: Axolotl cannot prepare its rows: {error}") from error
-    except Exception as error:
-        error.add_note(f"while the rows of domain {name!r} were loaded")
+    except VersaTuneError:
         raise
+    except Exception as error:
+        raise unreadable(one.datasets, name, error) from error
     return loaded.train_dataset, loaded.eval_dataset
 
 

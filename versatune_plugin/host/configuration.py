@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import difflib
 import sys
-import unicodedata
 from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from versatune_plugin.errors import ConfigurationError
 from versatune_plugin.host.conflicts import host_conflicts
+from versatune_plugin.host.domain_labels import take_labels
 from versatune_plugin.host.section import Section
 from versatune_plugin.host.startup import PLUGIN_NAMES
 from versatune_plugin.mixtures.base import NamedMixture
 from versatune_plugin.mixtures.registry import known_mixtures
 from versatune_plugin.mixtures.weights import weight_problems
+from versatune_plugin.schema.model import problems_of, shown
 
 HEADING = "this configuration cannot be trained with VersaTune"
-# Longer names are a mistake, and no table could show them.
-LONGEST_NAME = 200
 
 
 def take_section(cfg: MutableMapping[str, Any]) -> Section:
@@ -36,14 +35,22 @@ def take_section(cfg: MutableMapping[str, Any]) -> Section:
     problems: list[str] = []
     _take_overrides(cfg, problems)
     raw = cfg.get("versatune")
-    if not isinstance(raw, Mapping):
+    if raw is None:
         raise ConfigurationError(
             "`plugins:` names VersaTune, but the configuration has no section `versatune:`. "
             "Add one (at least `versatune: {mixture: uniform}`), or remove the plugin."
         )
+    if not isinstance(raw, Mapping):
+        raise ConfigurationError(
+            f"versatune: is {shown(raw)}, but should be a section (at least `versatune: {{mixture: uniform}}`)"
+        )
+    if unnamed := [name for name in raw if not isinstance(name, str)]:
+        raise ConfigurationError(
+            f"versatune: the option {shown(unnamed[0])} is no text; YAML reads no, off, yes and on as truth values"
+        )
     values: dict[str, Any] = _plain(raw)
     moved = cfg.get("versatune_domains")
-    labels = _take_labels(cfg, moved, problems)
+    labels = take_labels(cfg, moved, problems)
     if len(named := [name for name in cfg.get("plugins") or [] if name in PLUGIN_NAMES]) > 1:
         problems.append(f"plugins: {' and '.join(named)} are the same plugin; keep one of them")
     if moved is None or not cfg.get("use_ray"):
@@ -95,55 +102,6 @@ def load_run_config(path: Path, **overrides: Any) -> tuple[Any, Section]:
     return cfg, section_of(cfg)
 
 
-def _take_labels(cfg: MutableMapping[str, Any], moved: list[str] | None, problems: list[str]) -> list[str]:
-    entries = cfg.get("datasets") or []
-    if not entries:
-        problems.append("`datasets:` is empty; name at least one data set, with its `domain:`")
-    if moved is not None:
-        if cfg.get("use_ray") and len(moved) == len(entries):
-            return moved
-        problems.append("versatune_domains: the plugin sets this; remove it")
-    labels = []
-    for number, entry in enumerate(entries):
-        label = entry.pop("domain", None)
-        if not isinstance(label, str) or not label.strip():
-            problems.append(
-                f"datasets[{number}] ({entry.get('path')}): `domain` is {label!r}; give every data set its domain, "
-                "for example `domain: law`"
-            )
-        elif unfit := _unfit_name(label):
-            problems.append(f"datasets[{number}] ({entry.get('path')}): `domain` is {label[:60]!a}, {unfit}")
-        else:
-            labels.append(label)
-    _alike_names(labels, problems)
-    return labels
-
-
-def _unfit_name(name: str) -> str | None:
-    """What keeps a text from being a domain's name; whoever reads it in a table must see all of it."""
-    if len(name) > LONGEST_NAME:
-        return f"which has {len(name)} characters; shorten it to {LONGEST_NAME} or fewer"
-    unseen = sorted({character for character in name if not character.isprintable()})
-    if unseen:
-        shown = ", ".join(f"U+{ord(character):04X}" for character in unseen)
-        return f"which has characters that cannot be seen ({shown}); write it without them"
-    if name != name.strip():
-        return "which begins or ends with a blank; remove it"
-    return None
-
-
-def _alike_names(names: Sequence[str], problems: list[str]) -> None:
-    """Report names that differ, but look the same."""
-    seen: dict[str, str] = {}
-    for name in dict.fromkeys(names):
-        other = seen.setdefault(unicodedata.normalize("NFKC", name).casefold(), name)
-        if other != name:
-            problems.append(
-                f"datasets: the domains {other!r} and {name!r} look alike ({other!a} and {name!a}), but would be "
-                "two; write them the same way, or give one of them another name"
-            )
-
-
 def _take_overrides(cfg: MutableMapping[str, Any], problems: list[str]) -> None:
     """Put options of the command line, ``--versatune.mixture uniform``, into the section.
 
@@ -179,14 +137,20 @@ def _validated(values: dict[str, Any], labels: list[str], problems: list[str]) -
             return Section.of_run(fields | {"mixture": ""}, labels)
         return Section.of_run(values, labels)
     except ValidationError as error:
-        problems += _explained(error, Section)
+        problems += problems_of(error, Section, "versatune.")
         return None
 
 
 def _unknown_mixture(name: object, own: Mapping[str, Any]) -> list[str]:
     close = difflib.get_close_matches(str(name), known_mixtures(), n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
-    problems = [f"versatune.mixture: unknown mixture {name!r}{hint}; choose one of {', '.join(known_mixtures())}"]
+    if not isinstance(name, str):
+        said = "is missing" if name is None else f"is {shown(name)}, but should be the name of one"
+        problems = [f"versatune.mixture: {said}; choose one of {', '.join(known_mixtures())}"]
+    else:
+        problems = [
+            f"versatune.mixture: unknown mixture {shown(name)}{hint}; choose one of {', '.join(known_mixtures())}"
+        ]
     options = {name for mixture in known_mixtures().values() for name in mixture.Options.model_fields}
     for option in sorted(own.keys() - options):
         close = difflib.get_close_matches(option, [*Section.model_fields, *options], n=1)
@@ -208,33 +172,8 @@ def _option_problems(mixture: type[NamedMixture], own: Mapping[str, Any], labels
     try:
         valid = options(**{name: value for name, value in own.items() if name in options.model_fields})
     except ValidationError as error:
-        return problems + _explained(error, options)
+        return problems + problems_of(error, options, "versatune.")
     return problems + [f"versatune.{problem}" for problem in valid.problems(sorted(set(labels)))]
-
-
-def _explained(error: ValidationError, model: type[BaseModel]) -> list[str]:
-    """One sentence for each place that is wrong, in the user's terms."""
-    deepest: dict[tuple[int | str, ...], Any] = {}
-    for detail in error.errors():
-        # Of a union, every member reports a problem; the one that got furthest is what the user meant.
-        place = detail["loc"][:2]
-        if place not in deepest or len(detail["loc"]) > len(deepest[place]["loc"]):
-            deepest[place] = detail
-    problems = []
-    for detail in deepest.values():
-        name = str(detail["loc"][0])
-        description = model.model_fields[name].description if name in model.model_fields else "unknown option"
-        message = str(detail["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
-        if detail["type"] not in ("missing", "value_error"):
-            message = f"is {detail['input']!r}, but should be {message}"
-        problems.append(f"versatune.{_place(detail['loc'])}: {message} ({description})")
-    return problems
-
-
-def _place(parts: Sequence[int | str]) -> str:
-    # Pydantic names the members of a union, too, by their types.
-    named = [part for part in parts if isinstance(part, int) or part.isidentifier()]
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in named).removeprefix(".")
 
 
 def _rules(section: Section) -> list[str]:

@@ -4,16 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_serializer
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, PrivateAttr, field_serializer
 
 from versatune_plugin.mixtures.base import MixtureOptions, Requirements
 from versatune_plugin.mixtures.registry import known_mixtures
 from versatune_plugin.mixtures.stages import Stage, StagedOptions
+from versatune_plugin.schema.domain_names import by_domain_name
+from versatune_plugin.schema.model import MOST_ROWS, MOST_STEPS, Real, StrictModel, scientific, shown
+
+PRIORS = ("uniform", "proportional")
 
 
-class Section(BaseModel):
+def _by_domain_or_file(value: object, named: Sequence[str], what: str) -> object:
+    """A file's path, figures by domain, or one of ``named``; figures are checked with the domains, not here."""
+    if value is None or isinstance(value, Path):
+        return value
+    if isinstance(value, Mapping):
+        return by_domain_name({key: scientific(inner) for key, inner in value.items()})
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise ValueError(f"is {shown(value)}, but should be {what}")
+    meant = value.strip().casefold()
+    if meant in named and value not in named:
+        raise ValueError(f"is {value!r}; did you mean {meant!r}?")
+    return value if value in named else Path(value)
+
+
+def _prior(value: object) -> object:
+    return _by_domain_or_file(value, PRIORS, "a file of `axolotl versatune detect`, shares by domain, or uniform")
+
+
+def _reference(value: object) -> object:
+    return _by_domain_or_file(value, (), "a file of `axolotl versatune reference`, or nats per token by domain")
+
+
+class Section(StrictModel):
     """The section ``versatune:``. The options of the chosen mixture stand beside these.
 
     Example::
@@ -26,32 +52,34 @@ class Section(BaseModel):
     """
 
     # Beside the fields stand the options of the mixture, which its own model validates.
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow")
 
     mixture: str = Field(description="the name of a mixture")
-    knowledge: Literal["uniform", "proportional"] | dict[str, float] | Path | None = Field(
-        default=None,
-        union_mode="left_to_right",
-        description="the prior: a file of `axolotl versatune detect`, shares by domain, uniform or proportional",
+    knowledge: Annotated[Literal["uniform", "proportional"] | dict[str, Any] | Path | None, PlainValidator(_prior)] = (
+        Field(
+            default=None,
+            description="the prior: a file of `axolotl versatune detect`, shares by domain, uniform or proportional",
+        )
     )
-    reference: dict[str, float] | Path | None = Field(
+    reference: Annotated[dict[str, Any] | Path | None, PlainValidator(_reference)] = Field(
         default=None,
-        union_mode="left_to_right",
         description="the mastery ceilings: a file of `axolotl versatune reference`, or nats per token by domain",
     )
     samples_per_epoch: int | None = Field(
-        default=None, ge=1, description="rows an epoch draws; default: all training rows"
+        default=None, ge=1, le=MOST_ROWS, description="rows an epoch draws; default: all training rows"
     )
     update_steps: int | None = Field(
-        default=None, ge=1, description="optimizer steps between two updates of the weights"
+        default=None, ge=1, le=MOST_STEPS, description="optimizer steps between two updates of the weights"
     )
-    updates_per_epoch: int | None = Field(default=None, ge=1, description="updates in an epoch")
-    heldout: int | None = Field(default=None, ge=0, description="rows of each domain kept out to measure its loss")
-    measure_budget: float = Field(default=0.02, gt=0, le=1, description="share of training compute for measuring")
-    floor: float = Field(default=0.01, ge=0, lt=1, description="no weight falls under it")
-    cap: float = Field(default=1.0, gt=0, le=1, description="no weight rises over it")
+    updates_per_epoch: int | None = Field(default=None, ge=1, le=MOST_STEPS, description="updates in an epoch")
+    heldout: int | None = Field(
+        default=None, ge=0, le=MOST_ROWS, description="rows of each domain kept out to measure its loss"
+    )
+    measure_budget: Real = Field(default=0.02, gt=0, le=1, description="share of training compute for measuring")
+    floor: Real = Field(default=0.01, ge=0, lt=1, description="no weight falls under it")
+    cap: Real = Field(default=1.0, gt=0, le=1, description="no weight rises over it")
     unit: Literal["samples", "tokens"] = Field(default="samples", description="what the weights are shares of")
-    max_passes: float | None = Field(default=None, gt=0, description="passes over a domain after which the run ends")
+    max_passes: Real | None = Field(default=None, gt=0, description="passes over a domain after which the run ends")
     on_exhausted: Literal["stop", "error"] = Field(default="stop", description="how it then ends")
     accept_changes: bool = Field(default=False, description="resume although the configuration or the data changed")
     _dataset_domains: tuple[str, ...] = PrivateAttr(default=())

@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from versatune_plugin.artifacts.io import check_writable
-from versatune_plugin.artifacts.knowledge import Knowledge
+from versatune_plugin.artifacts.io import check_output
+from versatune_plugin.artifacts.knowledge import KIND, SCHEMA, Knowledge
 from versatune_plugin.errors import ConfigurationError
-from versatune_plugin.knowledge.detection import Detection
+from versatune_plugin.knowledge.detection import Detection, beside
 from versatune_plugin.knowledge.generation import BaseModelSampler, StartToken, TextSource
 from versatune_plugin.knowledge.judges import JudgeContext, judge_problems, known_judges
 from versatune_plugin.knowledge.options import DetectionOptions
@@ -50,7 +50,7 @@ def detect(config_path: Path, options: DetectionOptions) -> Knowledge:
     # Sharding over processes is left out: this is work for one.
     cfg, section = load_run_config(config_path, deepspeed=None, fsdp=None, fsdp_config=None)
     out = options.out or (section.knowledge if isinstance(section.knowledge, Path) else DEFAULT_OUT)
-    check_writable(out)
+    check_output(out, KIND, SCHEMA, *(beside(out, what).name for what in ("texts", "judgements")))
     base = BaseModel(cfg)
     context = JudgeContext(
         domains=section.domains,

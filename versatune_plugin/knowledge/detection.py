@@ -62,8 +62,9 @@ class Detection:
         self.out.parent.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(self.out.with_name(f".{self.out.name}.lock"), timeout=0):
-                texts = KeptTexts(self._beside("texts"), self._beside("judgements").name, self.origin, self.options)
-                judgements = KeptJudgements(self._beside("judgements"), texts, self.judge, self.domains, self.options)
+                texts_file, judgements_file = beside(self.out, "texts"), beside(self.out, "judgements")
+                texts = KeptTexts(texts_file, judgements_file.name, self.origin, self.options)
+                judgements = KeptJudgements(judgements_file, texts, self.judge, self.domains, self.options)
                 found, ended_by = self._iterate(texts, judgements)
                 knowledge = self._knowledge(found, ended_by, texts.blank(found.texts))
                 write_knowledge(self.out, knowledge)
@@ -109,8 +110,8 @@ class Detection:
             "ended_by": ended_by,
             "tolerance": self.options.tolerance,
             "bootstrap_resamples": RESAMPLES,
-            "texts_file": self._beside("texts").name,
-            "judgements_file": self._beside("judgements").name,
+            "texts_file": beside(self.out, "texts").name,
+            "judgements_file": beside(self.out, "judgements").name,
             "versions": {
                 "versatune": __version__,
                 "python": platform.python_version(),
@@ -131,5 +132,7 @@ class Detection:
     def _by_domain(self, values: np.ndarray) -> dict[str, Any]:
         return dict(zip(self.domains, values.tolist(), strict=True))
 
-    def _beside(self, what: str) -> Path:
-        return self.out.with_name(f"{self.out.stem}.{what}.jsonl")
+
+def beside(out: Path, what: str) -> Path:
+    """The journal of ``what`` (texts or judgements) that is kept beside a knowledge file."""
+    return out.with_name(f"{out.stem}.{what}.jsonl")

@@ -3,18 +3,44 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import field_validator
 from tqdm import tqdm
 
-from versatune_plugin.artifacts.journal import Journal
+from versatune_plugin.artifacts.journal import Journal, Record
 from versatune_plugin.errors import ArtifactError, ConfigurationError
 from versatune_plugin.knowledge.generation import TextSource, batch_seed
 from versatune_plugin.knowledge.judges import Judge
 from versatune_plugin.knowledge.options import DetectionOptions
+from versatune_plugin.schema.model import Count, Share
+
+SUM_TOLERANCE = 1e-6
+
+
+class TextRecord(Record):
+    """A text; its length in tokens."""
+
+    text: str
+    tokens: Count
+
+
+class JudgementRecord(Record):
+    """The digest of a text, and its probabilities by domain; null without a usable judgement."""
+
+    text: str
+    probabilities: list[Share] | None
+
+    @field_validator("probabilities")
+    @classmethod
+    def _sums_to_one(cls, shares: list[float] | None) -> list[float] | None:
+        if shares is not None and abs(math.fsum(shares) - 1) > SUM_TOLERANCE:
+            raise ValueError(f"sum to {math.fsum(shares):.6g}, not to 1")
+        return shares
 
 
 class KeptTexts:
@@ -40,6 +66,7 @@ class KeptTexts:
             origin,
             texts=options.texts,
             batch_size=options.batch_size,
+            record=TextRecord,
             remedy=f"remove it and {judgements_file}, or choose another --out",
         )
 
@@ -103,6 +130,7 @@ class KeptJudgements:
             {"domains": list(domains), "judge": judge.settings()},
             texts=options.texts,
             batch_size=options.batch_size,
+            record=JudgementRecord,
             remedy="remove it (the texts can stay), or choose another --out",
         )
 
@@ -140,6 +168,12 @@ class KeptJudgements:
 
     def _check_texts(self, iteration: int, texts: Sequence[str]) -> None:
         for text, kept in zip(texts, self._journal.of_iteration(iteration), strict=False):
+            shares = kept["probabilities"]
+            if shares is not None and len(shares) != self._domains:
+                raise ArtifactError(
+                    f"{self.path}: iteration {iteration}, index {kept['index']} has {len(shares)} probabilities for "
+                    f"{self._domains} domains: remove {self.path.name}"
+                )
             if kept["text"] != _text_digest(text):
                 raise ArtifactError(
                     f"{self.path}: iteration {iteration}, index {kept['index']} judges another text than "
@@ -153,7 +187,11 @@ class KeptJudgements:
         if asked:
             given = self._judge.probabilities([texts[place] for place in asked])
             totals = given.sum(axis=1, keepdims=True)
-            if given.shape != (len(asked), self._domains) or (given < 0).any() or (abs(totals - 1) > 1e-6).any():
+            if (
+                given.shape != (len(asked), self._domains)
+                or (given < 0).any()
+                or (abs(totals - 1) > SUM_TOLERANCE).any()
+            ):
                 raise ConfigurationError(f"the judge {self._options.judge!r} gave rows that are no probabilities")
             rows[asked] = given / totals
         return rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -13,12 +13,13 @@ from versatune_plugin.mixtures.base import Mixture, MixtureContext, MixtureOptio
 from versatune_plugin.mixtures.observations import BatchObservation
 from versatune_plugin.mixtures.registry import register_mixture
 from versatune_plugin.mixtures.weights import Vector
+from versatune_plugin.schema.model import Real
 
 
 class BanditState(MixtureState):
     """Mean reward of each domain and the number of batches seen."""
 
-    rewards: dict[str, Annotated[float, Field(allow_inf_nan=False)]]
+    rewards: dict[str, float]
     batches: int = Field(ge=0)
 
 
@@ -41,7 +42,7 @@ class OnlineDataMixing(Mixture[BatchObservation]):
     class Options(MixtureOptions):
         """Options of ``mixture: odm``."""
 
-        alpha: float = Field(default=0.9, ge=0, lt=1, description="share of the old reward in the new one")
+        alpha: Real = Field(default=0.9, ge=0, lt=1, description="share of the old reward in the new one")
 
     options: Options
 

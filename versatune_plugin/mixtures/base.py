@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
-
 from versatune_plugin.mixtures.observations import (
     BatchObservation,
     HeldoutObservation,
@@ -16,16 +14,15 @@ from versatune_plugin.mixtures.observations import (
     ProbeObservation,
 )
 from versatune_plugin.mixtures.weights import Vector
+from versatune_plugin.schema.model import StrictModel
 
 Observed = TypeVar("Observed", bound=Observation, contravariant=True)
 # From what costs nothing to what costs most; each but the first gives what those before it among held-out rows give.
 DEMANDING: tuple[type[Observation], ...] = (BatchObservation, HeldoutObservation, ProbeObservation)
 
 
-class MixtureOptions(BaseModel):
+class MixtureOptions(StrictModel):
     """The options of a mixture; they sit beside ``mixture:`` in the YAML. A subclass adds fields with bounds."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     def problems(self, domains: Sequence[str]) -> list[str]:
         """What is wrong with the options for these domains, one sentence each, beginning with the option's name."""
@@ -176,10 +173,8 @@ class StaticMixture(Mixture[Observation]):
         return Requirements(moves=False)
 
 
-class MixtureState(BaseModel):
+class MixtureState(StrictModel):
     """What a mixture remembers, as it stands in a checkpoint."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 def unknown_domain(option: str, name: str, domains: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from versatune_plugin.mixtures.base import Mixture, MixtureContext, Requirements
 from versatune_plugin.mixtures.bounds import Bounds
@@ -25,25 +25,22 @@ from versatune_plugin.mixtures.observations import (
 from versatune_plugin.mixtures.schedule import WeightSchedule
 from versatune_plugin.mixtures.stages import PlannedStage
 from versatune_plugin.mixtures.weights import Vector, by_domain, json_number
+from versatune_plugin.schema.model import Count, StrictModel
 
 SUM_TOLERANCE = 1e-6
-Count = Annotated[int, Field(ge=0, lt=2**62)]
-Real = Annotated[float, Field(allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1 + SUM_TOLERANCE, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1 + SUM_TOLERANCE)]
 
 
-class ControllerState(BaseModel):
+class ControllerState(StrictModel):
     """What the controller remembers, as it stands in a checkpoint; null stands for a loss that is not finite."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     first_step: Count
     weights: dict[str, Share]
     stage: Count
     mixture: str
     state: dict[str, Any]
-    previous_loss: dict[str, Real] | None
-    first_row_loss: dict[str, list[Real | None]] | None
+    previous_loss: dict[str, float] | None
+    first_row_loss: dict[str, list[float | None]] | None
     batch_losses: list[tuple[str, Share, float | None]]
 
     def problems(self, domains: Sequence[str], step: int) -> list[str]:

@@ -9,6 +9,7 @@ from versatune_plugin.mixtures.base import Mixture, MixtureOptions, Requirements
 from versatune_plugin.mixtures.observations import HeldoutObservation
 from versatune_plugin.mixtures.registry import register_mixture
 from versatune_plugin.mixtures.weights import Vector
+from versatune_plugin.schema.model import Real
 
 
 @register_mixture
@@ -48,8 +49,8 @@ class DoReMi(Mixture[HeldoutObservation]):
     class Options(MixtureOptions):
         """Options of ``mixture: doremi``; the defaults are the paper's."""
 
-        eta: float = Field(default=1.0, gt=0, le=100, description="step size")
-        smoothing: float = Field(default=1e-3, ge=0, le=1, description="share c of the uniform mixture")
+        eta: Real = Field(default=1.0, gt=0, le=100, description="step size")
+        smoothing: Real = Field(default=1e-3, ge=0, le=1, description="share c of the uniform mixture")
 
     options: Options
 

@@ -11,6 +11,8 @@ from versatune_plugin.mixtures.base import Mixture, MixtureOptions, Requirements
 from versatune_plugin.mixtures.observations import HeldoutObservation
 from versatune_plugin.mixtures.registry import register_mixture
 from versatune_plugin.mixtures.weights import Vector
+from versatune_plugin.schema.domain_names import DomainName
+from versatune_plugin.schema.model import Real
 
 
 @register_mixture
@@ -27,8 +29,8 @@ class Increase(Mixture[HeldoutObservation]):
     class Options(MixtureOptions):
         """Options of ``mixture: increase``."""
 
-        domain: str = Field(description="the domain that is raised")
-        delta: float = Field(default=0.02, gt=0, lt=1, description="weight that is added at an update")
+        domain: DomainName = Field(description="the domain that is raised")
+        delta: Real = Field(default=0.02, gt=0, lt=1, description="weight that is added at an update")
 
         def problems(self, domains: Sequence[str]) -> list[str]:
             """The domain must be one of the run's."""

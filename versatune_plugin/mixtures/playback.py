@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from versatune_plugin.artifacts.record import WEIGHT_LINES, read_record
 from versatune_plugin.errors import VersaTuneError
@@ -16,15 +16,17 @@ from versatune_plugin.mixtures.base import Mixture, MixtureContext, MixtureOptio
 from versatune_plugin.mixtures.observations import Observation
 from versatune_plugin.mixtures.registry import register_mixture
 from versatune_plugin.mixtures.weights import Vector, normalised, weight_problems
+from versatune_plugin.schema.domain_names import ByDomain
+from versatune_plugin.schema.model import MOST_STEPS, FilePath, Real, StrictModel
 
 
-class Segment(BaseModel):
+class Segment(StrictModel):
     """Weights from an optimizer step on."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    step: int = Field(ge=0, description="the first optimizer step that is drawn with them; 0 is the first of the run")
-    weights: dict[str, float] = Field(description="weight by domain")
+    step: int = Field(
+        ge=0, le=MOST_STEPS, description="the first optimizer step that is drawn with them; 0 is the first of the run"
+    )
+    weights: ByDomain[Real] = Field(description="weight by domain")
 
 
 @register_mixture
@@ -41,7 +43,7 @@ class Replay(StaticMixture):
     class Options(MixtureOptions):
         """Options of ``mixture: replay``."""
 
-        replay: Path = Field(description="the versatune.jsonl of the run")
+        replay: FilePath = Field(description="the versatune.jsonl of the run")
 
         def problems(self, domains: Sequence[str]) -> list[str]:
             """The record must be there and be of these domains."""
@@ -79,7 +81,7 @@ class Schedule(Mixture[Observation]):
     class Options(MixtureOptions):
         """Options of ``mixture: schedule``."""
 
-        schedule: list[Segment] | Path = Field(
+        schedule: list[Segment] | FilePath = Field(
             description="the versatune.jsonl of a run, or a list of {step: 0, weights: {law: 0.5, ...}}"
         )
 

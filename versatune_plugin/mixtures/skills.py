@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -22,13 +22,15 @@ from versatune_plugin.mixtures.registry import register_mixture
 from versatune_plugin.mixtures.scorer import Scorer
 from versatune_plugin.mixtures.static import Tau, tempered
 from versatune_plugin.mixtures.weights import Vector
+from versatune_plugin.schema.domain_names import DomainName
+from versatune_plugin.schema.model import Real
 
 
 class SkillsState(MixtureState):
     """The scorer's parameters and the rewards of the last update, one for each domain."""
 
     scorer: dict[str, Any]
-    rewards: list[Annotated[float, Field(allow_inf_nan=False)]] | None
+    rewards: list[float] | None
 
 
 @register_mixture
@@ -51,10 +53,10 @@ class MixtureOfSkills(Mixture[ProbeObservation]):
         """Options of ``mixture: skills``."""
 
         reward: Literal["cossim", "diff"] = Field(default="cossim", description="transferability or difficulty")
-        ema: float = Field(default=0.9, gt=0, le=1, description="beta: share of the new reward; 1: no average")
-        target: str | None = Field(default=None, description="MoSpec: the domain to specialise in")
+        ema: Real = Field(default=0.9, gt=0, le=1, description="beta: share of the new reward; 1: no average")
+        target: DomainName | None = Field(default=None, description="MoSpec: the domain to specialise in")
         tau: Tau = Field(default=math.inf, description="temperature of the first weights; .inf: uniform")
-        scorer_learning_rate: float = Field(default=0.01, gt=0, description="gamma, the step of the scorer")
+        scorer_learning_rate: Real = Field(default=0.01, gt=0, description="gamma, the step of the scorer")
         hidden: int = Field(default=64, ge=0, le=4096, description="units of the scorer's hidden layer; 0: free logits")
         batches: Literal["single", "mixed"] = Field(
             default="single", description="a batch from one domain, as in the paper, or from all in proportion"

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from versatune_plugin.mixtures.base import unknown_domain
 from versatune_plugin.mixtures.registry import register_mixture
-from versatune_plugin.mixtures.stages import Share, Stage, StagedMixture, StagedOptions
+from versatune_plugin.mixtures.stages import Passes, Share, Stage, StagedMixture, StagedOptions
+from versatune_plugin.schema.domain_names import DomainName
 
 
 @register_mixture
@@ -22,7 +23,7 @@ class Multitask(StagedMixture):
     class Options(StagedOptions):
         """Options of ``mixture: multitask``."""
 
-        epochs: float = Field(default=1.0, gt=0, description="passes over all rows")
+        epochs: Passes = Field(default=1.0, description="passes over all rows")
 
         def staged(self, domains: Sequence[str]) -> list[Stage]:
             """One stage."""
@@ -40,8 +41,8 @@ class Sequential(StagedMixture):
     class Options(StagedOptions):
         """Options of ``mixture: sequential``."""
 
-        order: list[str] = Field(min_length=1, description="every domain once, the last one trained last")
-        epochs: float = Field(default=1.0, gt=0, description="passes over each domain")
+        order: list[DomainName] = Field(min_length=1, description="every domain once, the last one trained last")
+        epochs: Passes = Field(default=1.0, description="passes over each domain")
 
         def staged(self, domains: Sequence[str]) -> list[Stage]:
             """A stage for each domain."""
@@ -66,8 +67,8 @@ class MixedSequential(StagedMixture):
     class Options(StagedOptions):
         """Options of ``mixture: mixed_sequential``."""
 
-        general: str = Field(description="the general domain; all others are specialised")
-        epochs: float = Field(default=1.0, gt=0, description="passes over each stage's rows")
+        general: DomainName = Field(description="the general domain; all others are specialised")
+        epochs: Passes = Field(default=1.0, description="passes over each stage's rows")
 
         def staged(self, domains: Sequence[str]) -> list[Stage]:
             """Two stages."""
@@ -90,9 +91,9 @@ class DualStageMixed(StagedMixture):
     class Options(StagedOptions):
         """Options of ``mixture: dmt``."""
 
-        general: str = Field(description="the general domain; all others are specialised")
+        general: DomainName = Field(description="the general domain; all others are specialised")
         share: Share = Field(default=1 / 256, description="k: the fixed share of each specialised domain in stage two")
-        epochs: float = Field(default=1.0, gt=0, description="passes over each stage's rows")
+        epochs: Passes = Field(default=1.0, description="passes over each stage's rows")
 
         def staged(self, domains: Sequence[str]) -> list[Stage]:
             """Two stages."""

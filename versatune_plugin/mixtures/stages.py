@@ -16,6 +16,8 @@ from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, field
 from versatune_plugin.mixtures.base import Mixture, MixtureOptions, NamedMixture, Requirements, unknown_domain
 from versatune_plugin.mixtures.registry import plain_mixtures, register_mixture
 from versatune_plugin.mixtures.weights import Vector
+from versatune_plugin.schema.domain_names import ByDomain, DomainName
+from versatune_plugin.schema.model import MOST_PASSES, MOST_STEPS, Real, problems_of, shown
 
 
 def _share(value: object) -> object:
@@ -23,28 +25,29 @@ def _share(value: object) -> object:
     if isinstance(value, str):
         try:
             return float(Fraction(value.replace(" ", "")))
-        except (ValueError, ZeroDivisionError):
-            raise ValueError("write a number, or a fraction like 1/256") from None
+        except (ValueError, ZeroDivisionError, OverflowError):
+            raise ValueError(f"is {shown(value)}; write a number, or a fraction like 1/256") from None
     return value
 
 
 Share = Annotated[float, BeforeValidator(_share), Field(gt=0, le=1)]
+Passes = Annotated[Real, Field(gt=0, le=MOST_PASSES)]
 
 
 class Stage(MixtureOptions):
     """One stage. The options of its mixture stand beside these."""
 
-    domains: list[str] | dict[str, Share] | None = Field(
+    domains: list[DomainName] | ByDomain[Share] | None = Field(
         default=None, description="its domains, or the share of each domain's rows, like {general: 1, code: 1/256}"
     )
-    epochs: float | None = Field(default=None, gt=0, description="passes over its rows; default 1")
-    steps: int | None = Field(default=None, ge=1, description="optimizer steps, instead of epochs")
+    epochs: Passes | None = Field(default=None, description="passes over its rows; default 1")
+    steps: int | None = Field(default=None, ge=1, le=MOST_STEPS, description="optimizer steps, instead of epochs")
     mixture: str = Field(default="proportional", description="the mixture within the stage")
-    learning_rate: float | None = Field(default=None, gt=0, description="peak; default: the run's learning_rate")
+    learning_rate: Real | None = Field(default=None, gt=0, description="peak; default: the run's learning_rate")
     lr_scheduler: Literal["cosine", "linear", "constant"] | None = Field(
         default=None, description="decay within the stage; default: the run's lr_scheduler"
     )
-    warmup_ratio: float | None = Field(
+    warmup_ratio: Real | None = Field(
         default=None, ge=0, le=1, description="share of the stage's steps; default: the run's warmup_ratio"
     )
     options: dict[str, Any] = Field(default_factory=dict, description="the mixture's own options")
@@ -70,10 +73,8 @@ class Stage(MixtureOptions):
         try:
             self._mixture_options = known[self.mixture].Options(**self.options)
         except ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(map(str, d['loc']))} is {d['input']!r}: {d['msg']}" for d in error.errors()
-            )
-            raise ValueError(f"options of its mixture {self.mixture!r}: {problems}") from None
+            problems = problems_of(error, known[self.mixture].Options)
+            raise ValueError(f"of its mixture {self.mixture!r}, {'; '.join(problems)}") from None
         return self
 
     @field_serializer("options", when_used="json")

@@ -7,16 +7,19 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, PlainSerializer
+from pydantic import BeforeValidator, Field, PlainSerializer
 
 from versatune_plugin.mixtures.base import MixtureOptions, Requirements, StaticMixture, unknown_domain
 from versatune_plugin.mixtures.registry import register_mixture
 from versatune_plugin.mixtures.weights import Vector
+from versatune_plugin.schema.domain_names import DomainName
+from versatune_plugin.schema.model import scientific
 
 Tau = Annotated[
     float,
     Field(gt=0, allow_inf_nan=True),
-    # JSON has no infinity; pydantic reads the text back as one.
+    BeforeValidator(lambda tau: math.inf if tau == "inf" else scientific(tau)),
+    # JSON has no infinity, so it is written as text, and read back.
     PlainSerializer(lambda tau: tau if math.isfinite(tau) else "inf", when_used="json"),
 ]
 
@@ -127,7 +130,7 @@ class Single(StaticMixture):
     class Options(MixtureOptions):
         """Options of ``mixture: single``."""
 
-        domain: str = Field(description="the domain that is trained")
+        domain: DomainName = Field(description="the domain that is trained")
 
         def problems(self, domains: Sequence[str]) -> list[str]:
             """The domain must be one of the run's."""

@@ -13,14 +13,18 @@ from versatune_plugin.mixtures.base import Mixture, MixtureOptions, Requirements
 from versatune_plugin.mixtures.observations import HeldoutObservation
 from versatune_plugin.mixtures.registry import register_mixture
 from versatune_plugin.mixtures.weights import Vector
+from versatune_plugin.schema.domain_names import DomainName
+from versatune_plugin.schema.model import Real
 
 
 class Expand(MixtureOptions):
     """The option ``expand:``, which makes Algorithm 3 of Algorithm 2."""
 
-    domain: str | list[str] = Field(description="the domain to cultivate, or several, which share delta equally")
-    delta: float = Field(default=0.02, gt=0, lt=1, description="weight that is added at an update")
-    epsilon: float = Field(
+    domain: DomainName | list[DomainName] = Field(
+        description="the domain to cultivate, or several, which share delta equally"
+    )
+    delta: Real = Field(default=0.02, gt=0, lt=1, description="weight that is added at an update")
+    epsilon: Real = Field(
         default=0.5, gt=0, description="how much mean forgetting elsewhere a unit of learnable potential outweighs"
     )
     unconditional: bool = Field(default=False, description="add delta at every update: the ablation without line 8")
@@ -63,7 +67,7 @@ class VersaTune(Mixture[HeldoutObservation]):
     class Options(MixtureOptions):
         """Options of ``mixture: versatune``."""
 
-        sigma: float = Field(default=1.0, gt=0, le=100, description="magnitude of the adjustment at one update")
+        sigma: Real = Field(default=1.0, gt=0, le=100, description="magnitude of the adjustment at one update")
         expand: Expand | None = Field(default=None, description="cultivate a domain: Algorithm 3")
 
         def problems(self, domains: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from versatune_plugin.errors import ConfigurationError
+from versatune_plugin.schema.model import number_hint, shown
 
 Vector = NDArray[np.float64]
 Figures = Vector | NDArray[np.int64]
@@ -26,14 +27,11 @@ def weight_problems(values: Mapping[str, object], domains: Sequence[str], where:
     known = "the domains of `datasets` are " + ", ".join(domains)
     problems = [f"{where}: unknown domain {name!r}; {known}" for name in values if name not in domains]
     problems += [f"{where}: no entry for domain {name!r}; {known}" for name in domains if name not in values]
-    numbers = {}
     for name in (name for name in domains if name in values):
-        value = values[name]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-            problems.append(f"{where}: {name} is {value!r}; it must be a finite number that is not negative")
-        else:
-            numbers[name] = float(value)
-    if numbers and not problems and sum(numbers.values()) == 0:
+        if not _is_weight(value := values[name]):
+            must = "it must be a finite number that is not negative"
+            problems.append(f"{where}: {name} is {shown(value)}; {must}{number_hint(value)}")
+    if values and not problems and not any(values.values()):
         problems.append(f"{where}: every entry is zero; at least one domain needs a positive weight")
     return problems
 
@@ -48,7 +46,18 @@ def normalised(values: Mapping[str, float], domains: Sequence[str], where: str) 
     if problems:
         raise ConfigurationError.collected("these weights cannot be used", problems)
     vector = np.array([float(values[name]) for name in domains])
-    return vector / vector.sum()
+    # By a power of two, which changes no digit: the sum of huge ones is no number any more.
+    vector = np.ldexp(vector, -int(np.frexp(vector.max())[1]))
+    return np.asarray(vector / vector.sum())
+
+
+def _is_weight(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value) and value >= 0
+    except OverflowError:  # an integer that no float can hold
+        return False
 
 
 def by_domain(names: Sequence[str], figures: Figures) -> dict[str, Any]:

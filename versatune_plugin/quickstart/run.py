@@ -200,7 +200,7 @@ def _compare(console: Console, figures: Mapping[str, Any], sizes: Preset) -> dic
 
 
 def _steps_done(record: Path) -> int:
-    lines: Sequence[Mapping[str, Any]] = read_json_lines(record) if record.exists() else ()
+    lines: Sequence[Mapping[str, Any]] = read_json_lines(record, may_be_cut=True) if record.exists() else ()
     return max((line.get("step", 0) for line in lines), default=0)
 
 

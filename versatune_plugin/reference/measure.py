@@ -13,7 +13,7 @@ from rich.console import Console
 
 from versatune_plugin import __version__
 from versatune_plugin.artifacts.fingerprint import settings_differences, weights_identity
-from versatune_plugin.artifacts.io import check_writable, read_json, write_json
+from versatune_plugin.artifacts.io import check_output, read_json, write_json
 from versatune_plugin.artifacts.reference import KIND, SCHEMA
 from versatune_plugin.data.domains import DomainTable
 from versatune_plugin.data.heldout import heldout_digest
@@ -44,7 +44,7 @@ def measure_references(
         out: the file; by default what ``versatune.reference`` names, or ``reference.json``.
 
     Returns:
-        What was written; `versatune_plugin.artifacts.reference.REQUIRED` names the keys that a run reads.
+        What was written; `versatune_plugin.artifacts.reference.ReferenceFile` says what a run reads of it.
 
     Raises:
         ConfigurationError: the configuration cannot be used, or there is no such model.
@@ -62,7 +62,7 @@ def measure_references(
     cfg, section = load_run_config(config_path)
     raw = yaml.safe_load(config_path.read_text(encoding="utf-8"))
     file = out or (section.reference if isinstance(section.reference, Path) else DEFAULT_OUT)
-    check_writable(file)
+    check_output(file, KIND, SCHEMA)
     tokenizer = load_tokenizer(cfg)
     # The file that is being made cannot say yet how many rows it will be measured on.
     plan, table = plan_run(cfg, section.model_copy(update={"reference": None}))

@@ -36,21 +36,21 @@ def read_reference_losses(reference: Path | Mapping[str, float], table: DomainTa
     """
     if isinstance(reference, Mapping):
         return _positive(reference, table.names, "versatune.reference")
-    payload = read_reference(reference)
-    same = payload["tokenizer"] == tokenizer_fingerprint(tokenizer)
-    if not same and "bits_per_byte" not in payload:
+    found = read_reference(reference)
+    same = found.tokenizer == tokenizer_fingerprint(tokenizer)
+    if not same and found.bits_per_byte is None:
         raise ArtifactError(
-            f"{reference}: its losses are per token of another tokenizer ({payload['tokenizer']}), and without "
+            f"{reference}: its losses are per token of another tokenizer ({found.tokenizer}), and without "
             "`bits_per_byte` they cannot be compared; make it anew with `axolotl versatune reference CONFIG`"
         )
     unit = "nats_per_token" if same else "bits_per_byte"
-    losses = _positive(payload[unit], table.names, f"{reference}, {unit}")
-    others = [n for n in table.names if payload["heldout_digests"].get(n) != heldout_digest(table, n, tokenizer)]
+    losses = _positive(getattr(found, unit), table.names, f"{reference}, {unit}")
+    others = [n for n in table.names if found.heldout_digests.get(n) != heldout_digest(table, n, tokenizer)]
     if others:
         raise ArtifactError(
             f"{reference}: its losses of {', '.join(others)} were measured on other held-out rows than this run holds "
-            f"out ({payload['heldout']} a domain there, {len(table.domains[0].heldout)} here, seed {payload['seed']} "
-            f"there); set `versatune.heldout: {payload['heldout']}` and `seed: {payload['seed']}`, or make it anew "
+            f"out ({found.heldout} a domain there, {len(table.domains[0].heldout)} here, seed {found.seed} "
+            f"there); set `versatune.heldout: {found.heldout}` and `seed: {found.seed}`, or make it anew "
             "with `axolotl versatune reference CONFIG`"
         )
     if same:

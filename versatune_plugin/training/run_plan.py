@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from versatune_plugin.artifacts.reference import heldout_of
+from versatune_plugin.artifacts.reference import read_reference
 from versatune_plugin.data.domains import DomainTable
 from versatune_plugin.data.loading import DEFAULT_SEED, load_rows
 from versatune_plugin.host.section import Section
@@ -106,7 +106,7 @@ def plan_run(cfg: Any, section: Section, given: DomainTable | None = None) -> tu
     wanted = section.heldout
     if wanted is None and isinstance(section.reference, Path) and section.reference.is_file():
         # Losses compare on the same rows only, so the file's number of rows is the natural default.
-        wanted = heldout_of(section.reference)
+        wanted = read_reference(section.reference).heldout
     per_batch = _rows_per_batch(cfg, rows, split.rows, seed)
     held = wanted
     for _ in range(2):

@@ -9,14 +9,15 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from versatune_plugin.artifacts.fingerprint import settings_differences
 from versatune_plugin.artifacts.io import read_json, write_json
 from versatune_plugin.errors import CheckpointError
-from versatune_plugin.mixtures.controller import SUM_TOLERANCE, ControllerState, Count, Real, Share
+from versatune_plugin.mixtures.controller import SUM_TOLERANCE, ControllerState, Share
+from versatune_plugin.schema.model import Count, StrictModel, problems_of
 from versatune_plugin.training.checkpoint import STATE_FILE, STATE_KIND, STATE_SCHEMA, TRAINER_STATE, check_resumable
 from versatune_plugin.training.digests import DIGESTS_FILE
 from versatune_plugin.training.optimizer import OF_THE_PARAMETERS, OF_THE_STATE
@@ -27,21 +28,17 @@ BINDING = ("domains", "batch_size", "steps_per_epoch", "packing")
 MOST_BATCHES_OWED = 8
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class PlanState(_Part):
+class PlanState(StrictModel):
     """The plan of batches; see `BatchPlan.state_dict`."""
 
     step: Count
-    credit: dict[str, Real]
+    credit: dict[str, float]
     cursor: dict[str, Count]
     drawn: dict[str, Count]
     ahead: dict[str, list[Count]] | None = None
 
 
-class SamplerState(_Part):
+class SamplerState(StrictModel):
     """The sampler; see `GlobalBatchSampler.state_dict`."""
 
     plan: PlanState
@@ -49,7 +46,7 @@ class SamplerState(_Part):
     fill: Share
 
 
-class RecordState(_Part):
+class RecordState(StrictModel):
     """The run's id, and what of its record was written; see `RunRecord.so_far`."""
 
     run: str
@@ -57,7 +54,7 @@ class RecordState(_Part):
     digest: str
 
 
-class RunState(_Part):
+class RunState(StrictModel):
     """Everything in the file but ``kind``, ``schema`` and ``files``."""
 
     step: Count
@@ -65,7 +62,7 @@ class RunState(_Part):
     split: str
     controller: ControllerState
     sampler: SamplerState
-    measuring_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    measuring_seconds: float = Field(ge=0)
     record: RecordState | None
 
     def problems(self, names: Sequence[str], batch_size: int, room: float) -> list[str]:
@@ -150,8 +147,7 @@ def read_state(
     try:
         state = RunState.model_validate_json(json.dumps(own))
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
-        raise refused(checkpoint, problems) from error
+        raise refused(checkpoint, problems_of(error, RunState)) from error
     _check_trainer_step(checkpoint, state.step)
     differences = settings_differences(state.fingerprint, dict(fingerprint), "in the checkpoint")
     bound = any(_binds(name) for name in differences)

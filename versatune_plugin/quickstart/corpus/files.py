@@ -6,9 +6,22 @@ import json
 import random
 from pathlib import Path
 
-from versatune_plugin.artifacts.io import read_json_lines
-from versatune_plugin.errors import DataError
+from pydantic import ConfigDict
+
+from versatune_plugin.artifacts.io import checked, read_json_lines
+from versatune_plugin.errors import ArtifactError, DataError
 from versatune_plugin.quickstart.corpus.build import DOMAINS, DomainCorpus, Sizes
+from versatune_plugin.schema.model import StrictModel
+
+
+class Row(StrictModel):
+    """A row in alpaca format; other keys are left out."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    instruction: str
+    input: str
+    output: str
 
 
 def read_corpus(folder: Path, seed: int, sizes: Sizes) -> dict[str, DomainCorpus]:
@@ -30,12 +43,12 @@ def read_corpus(folder: Path, seed: int, sizes: Sizes) -> dict[str, DomainCorpus
         if not file.is_file():
             problems.append(f"{file}: no such file; it should hold the rows of domain {name!r}")
             continue
-        lines = read_json_lines(file)
-        lacking = next(
-            (n for n, line in enumerate(lines, 1) if not {"instruction", "input", "output"} <= line.keys()), 0
-        )
-        if lacking:
-            problems.append(f"{file}, line {lacking}: needs the keys instruction, input and output")
+        try:
+            lines = read_json_lines(file)
+            for number, line in enumerate(lines, start=1):
+                checked(line, Row, f"{file}, row {number}", "write a row in alpaca format: instruction, input, output")
+        except ArtifactError as error:
+            problems.append(str(error))
             continue
         # Equal rows would stand on both sides.
         rows = list({json.dumps(line, sort_keys=True): line for line in lines}.values())
