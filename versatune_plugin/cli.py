@@ -29,6 +29,7 @@ def report_errors(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 CONFIG = click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+PICTURES = (".png", ".svg", ".pdf")
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -84,7 +85,7 @@ def quickstart(out: Path, seed: int, preset: str, rows: Path | None) -> None:
 @versatune.command()
 @CONFIG
 @click.option("--model", help="The reference model: a path or a hub id. Default: the run's own base_model.")
-@click.option("--epochs", type=click.IntRange(min=1), default=3, show_default=True, help="Passes over each domain.")
+@click.option("--epochs", type=click.IntRange(1, 1000), default=3, show_default=True, help="Passes over each domain.")
 @click.option("--out", type=FILE, help="The file. Default: what the YAML names.")
 @report_errors
 def reference(config: Path, model: str | None, epochs: int, out: Path | None) -> None:
@@ -137,11 +138,17 @@ def scores(
     radar: Path | None,
 ) -> None:
     """Domain scores of the twelve benchmarks: RESULTS are directories of lm-eval's results, or plain tables (.csv)."""
-    from versatune_plugin.artifacts.io import write_json
+    from versatune_plugin.artifacts.io import check_writable, write_json
     from versatune_plugin.console.scores import plot_radar, show_scores
     from versatune_plugin.evaluation.results import as_json, read_runs, write_csv
     from versatune_plugin.evaluation.scores import relative_gain
 
+    if radar is not None and radar.suffix not in PICTURES:
+        raise ConfigurationError(f"--radar {radar}: a picture is a {', '.join(PICTURES)} file; name one")
+    for file in (json_file, csv_file, radar):
+        if file is not None:
+            check_writable(file)
+            file.parent.mkdir(parents=True, exist_ok=True)
     runs = read_runs(results)
     by_name = {run.name: run for run in runs}
     unknown = sorted({name for pair in gains for name in pair if name not in by_name})

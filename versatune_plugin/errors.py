@@ -23,7 +23,7 @@ class VersaTuneError(Exception):
             heading: what was being checked, for example ``"the section `versatune:` cannot be used"``.
             problems: one sentence each, with its remedy.
         """
-        return cls(heading + ":\n" + "\n".join(f"  - {problem}" for problem in problems))
+        return cls(heading + ":\n" + "\n".join("  - " + problem.replace("\n", "\n  ") for problem in problems))
 
 
 class ConfigurationError(VersaTuneError):

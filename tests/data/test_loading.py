@@ -11,7 +11,8 @@ from datasets import Dataset, Features, List, Value
 from hypothesis import given
 from hypothesis import strategies as st
 
-from versatune_plugin.data.loading import _aligned, _chosen, row_keys, validation_rows
+from versatune_plugin.data.columns import aligned, check_tokens
+from versatune_plugin.data.loading import _chosen, row_keys, validation_rows
 from versatune_plugin.errors import VersaTuneError
 
 
@@ -111,16 +112,31 @@ def test_columns_of_another_width_are_joined_and_others_are_named() -> None:
     narrow = rows([1, 2]).cast(
         Features({name: List(Value("int32")) for name in ("input_ids", "labels", "attention_mask")})
     )
-    aligned = _aligned({"law": rows([3, 4], text=["kept nowhere"]), "code": narrow})
-    assert [part.column_names for part in aligned] == [["input_ids", "labels", "attention_mask"]] * 2
-    assert str(aligned[0].features) == str(aligned[1].features)
-    assert aligned[1]["input_ids"] == [[1, 2]]
+    joined = aligned({"law": rows([3, 4], text=["kept nowhere"]), "code": narrow})
+    assert [part.column_names for part in joined] == [["input_ids", "labels", "attention_mask"]] * 2
+    assert str(joined[0].features) == str(joined[1].features)
+    assert joined[1]["input_ids"] == [[1, 2]]
     with pytest.raises(VersaTuneError, match=r"column 'position_ids': domain 'code' .* has it and 'law' has not"):
-        _aligned({"law": rows([3, 4]), "code": rows([1, 2], position_ids=[[0, 1]])})
+        aligned({"law": rows([3, 4]), "code": rows([1, 2], position_ids=[[0, 1]])})
     with pytest.raises(VersaTuneError, match=r"column 'attention_mask': it is .* in 'law', .*string.* in 'code'"):
-        _aligned(
+        aligned(
             {
                 "law": rows([3, 4]),
                 "code": rows([1, 2]).remove_columns("attention_mask").add_column("attention_mask", ["1"]),
             }
         )
+
+
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        (rows([1, 2], labels=[[1]]), "row 1: 2 tokens in 'input_ids', but 1 values in 'labels'"),
+        (rows([1, 2], [3], attention_mask=[[1, 1], [1, 1]]), "row 2: 1 tokens in 'input_ids', but 2 values"),
+        (rows([1, 2], [3, 99]), "row 2: 99 in 'input_ids' is no token of the model, which has 99"),
+        (rows([1], [2], [3, -1, 4]), "row 3: -1 in 'input_ids' is no token"),
+    ],
+)
+def test_rows_that_no_model_can_take(odd: Dataset, said: str) -> None:
+    check_tokens({"law": rows([3, 98])}, vocabulary=99)
+    with pytest.raises(VersaTuneError, match=f"domain 'code', {said}"):
+        check_tokens({"law": rows([3, 4]), "code": odd}, vocabulary=99)

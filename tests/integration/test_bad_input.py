@@ -71,7 +71,7 @@ def test_all_problems_come_in_one_message(axolotl: Axolotl, tiny: Tiny, tmp_path
     del cfg["datasets"][1]["domain"]
     cfg |= {"batch_flattening": True, "plugins": ["versatune", *cfg["plugins"]], "versatune": {"mixture": "other"}}
     told = [f"{name}: True" for name in ("streaming", "curriculum_sampling", "group_by_length", "batch_flattening")]
-    refused(axolotl, cfg, *told, "`domain` is None", "unknown mixture", "are the same plugin")
+    refused(axolotl, cfg, *told, "has no `domain`", "unknown mixture", "are the same plugin")
 
 
 KNOWLEDGE = {
@@ -177,7 +177,14 @@ def test_a_reference_file_that_lacks_keys(axolotl: Axolotl, tiny: Tiny, tmp_path
     file = reference_file(tmp_path / "reference.json", tiny, tokenizer=None, heldout=None)
     section = {name: value for name, value in MOVING.items() if name != "heldout"}
     cfg = tiny.config(tmp_path / "out", versatune={**section, "reference": file})
-    refused(axolotl, cfg, f"{file}: lacks tokenizer, heldout", "or write the losses into the YAML")
+    refused(
+        axolotl,
+        cfg,
+        f"{file} cannot be used",
+        "tokenizer: must be given",
+        "heldout: must be given",
+        "or write the losses into",
+    )
 
 
 def test_a_reference_file_measured_on_other_rows(axolotl: Axolotl, tiny: Tiny, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def test_the_paper_is_a_preset_that_given_values_override() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"texts": 0}, "--texts is 0, but must be at least 1"),
+        ({"texts": 0}, "--texts is 0, but must be between 1 and"),
         ({"iterations": -1}, "--iterations is -1"),
         ({"max_new_tokens": 0}, "--max-new-tokens is 0"),
         ({"batch_size": 0}, "--batch-size is 0"),

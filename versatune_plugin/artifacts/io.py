@@ -20,6 +20,7 @@ from versatune_plugin.schema.model import StrictModel, problems_of, shown
 
 PROBE_BYTES = 1 << 14
 COMMANDS = {"versatune.knowledge": "detect", "versatune.reference": "reference"}
+OR = {"versatune.reference": ", or write the losses into the YAML: `reference: {domain: nats per token, ...}`"}
 Model = TypeVar("Model", bound=StrictModel)
 
 
@@ -99,14 +100,14 @@ def checked(values: Any, model: type[Model], place: str, remedy: str) -> Model:
 
 
 def _bytes(path: Path, remedy: str) -> bytes:
-    if path.is_dir():
-        raise ArtifactError(f"{path}: is a folder, not a file; {remedy}")
     try:
         return path.read_bytes()
     except FileNotFoundError:
         raise ArtifactError(f"{path}: no such file; {remedy}") from None
+    except IsADirectoryError:
+        raise ArtifactError(f"{path}: is a folder, not a file; {remedy}") from None
     except OSError as error:
-        raise ArtifactError(f"{path}: cannot be read ({error.strerror}); make it readable") from error
+        raise ArtifactError(f"{shown(str(path))}: cannot be read ({error.strerror}); name another file") from error
 
 
 def is_json(path: Path) -> bool:
@@ -220,14 +221,15 @@ def check_output(path: Path, kind: str, schema: int, *beside: str) -> None:
         ArtifactError: what is there was made by something else, or by hand; its name is too long; the place cannot be
             written.
     """
-    check_writable(path)
-    folder = next(folder for folder in path.absolute().parents if folder.is_dir())
     longest = max((_temporary(path).name, f".{path.name}.lock", *beside), key=lambda name: len(os.fsencode(name)))
-    if len(os.fsencode(longest)) > os.pathconf(folder, "PC_NAME_MAX"):
+    folder = next((folder for folder in path.absolute().parents if folder.is_dir()), Path("/"))
+    most = os.pathconf(folder, "PC_NAME_MAX")
+    if len(os.fsencode(longest)) > most:
         raise ArtifactError(
             f"--out: {shown(path.name)} is too long a name: {len(os.fsencode(longest))} bytes with what is written "
-            f"beside it, and the file system takes {os.pathconf(folder, 'PC_NAME_MAX')}; choose a shorter one"
+            f"beside it, and the file system takes {most}; choose a shorter one"
         )
+    check_writable(path)
     if not path.exists():
         return
     try:
@@ -283,4 +285,4 @@ def _writing(path: Path) -> Iterator[None]:
 
 def _maker(kind: str) -> str:
     command = COMMANDS.get(kind)
-    return f"make it with `axolotl versatune {command} CONFIG`" if command else "make it anew"
+    return f"make it with `axolotl versatune {command} CONFIG`{OR.get(kind, '')}" if command else "make it anew"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from versatune_plugin.data.columns import aligned, check_tokens
 from versatune_plugin.data.domains import IGNORED_LABEL, Domain, DomainTable, Keys, LeftOut, Rows
 from versatune_plugin.data.permutation import Permutation
 from versatune_plugin.errors import DataError, VersaTuneError
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 SCAN_ROWS = 4096
 DEFAULT_SEED = 42
-# What a model is given: a domain that has one of these when another has not would be trained differently.
-GIVEN_TO_MODELS = frozenset({"input_ids", "labels", "attention_mask", "position_ids", "token_type_ids", "length"})
 
 
 def load_rows(cfg: Any, labels: Sequence[str]) -> DomainTable:
@@ -57,17 +56,18 @@ def load_rows(cfg: Any, labels: Sequence[str]) -> DomainTable:
         problems = [f"domain {name!r} has no rows left: look at its files and at `sequence_len`" for name in empty]
         raise DataError.collected("there is nothing to train on", problems)
     names = sorted(parts)
-    aligned = dict(zip(names, _aligned({name: parts[name] for name in names}), strict=True))
-    chosen, left_out = _chosen(cfg, {name: aligned[name] for name in in_order})
+    check_tokens({name: parts[name] for name in names}, _vocabulary(cfg))
+    joined = dict(zip(names, aligned({name: parts[name] for name in names}), strict=True))
+    chosen, left_out = _chosen(cfg, {name: joined[name] for name in in_order})
     seed = cfg.seed if cfg.seed is not None else DEFAULT_SEED
     held_back = validation_rows(cfg.val_set_size, {name: len(chosen[name]) for name in names}, seed)
     kept, validation = [], []
     for name in names:
         back = chosen[name][held_back[name]]
         left_out[name]["validation"] = len(back)
-        kept.append(_selected(aligned[name], np.setdiff1d(chosen[name], back)))
+        kept.append(_selected(joined[name], np.setdiff1d(chosen[name], back)))
         if len(back):
-            validation.append(_selected(aligned[name], back))
+            validation.append(_selected(joined[name], back))
     domains, lengths, supervised, keys, first = [], [], [], [], 0
     for name, part in zip(names, kept, strict=True):
         digest, all_tokens, learnt = _scan(part)
@@ -155,6 +155,15 @@ def _prepared(cfg: Any, labels: Sequence[str], name: str, with_tests: bool) -> t
     return loaded.train_dataset, loaded.eval_dataset
 
 
+def _vocabulary(cfg: Any) -> int:
+    """How many tokens the model knows: its own, and those that Axolotl adds."""
+    from axolotl.loaders import load_tokenizer
+    from axolotl.loaders.utils import load_model_config
+
+    known = load_model_config(cfg).get_text_config().vocab_size
+    return max(int(known), len(load_tokenizer(cfg)))
+
+
 def _chosen(cfg: Any, parts: Mapping[str, Dataset]) -> tuple[dict[str, Rows], dict[str, dict[str, int]]]:
     """The rows of each domain that may be trained or evaluated on, and how many are left out, and why."""
     chosen, left_out, problems, seen = {}, {}, [], np.empty(0, dtype=np.uint64)
@@ -189,50 +198,6 @@ def _why_none(rows: int, counts: Mapping[str, int]) -> str:
         "other_shards": "are of other shards (`dataset_shard_num`)",
     }
     return ", ".join(f"{count} rows {reasons[name]}" for name, count in counts.items() if count)
-
-
-def _aligned(parts: Mapping[str, Dataset]) -> list[Dataset]:
-    """The parts with the same columns of the same types.
-
-    Raises:
-        DataError: a column that models are given is missing in some domain, or is of another kind there.
-    """
-    from datasets import List, Value
-
-    common = set.intersection(*(set(part.column_names) for part in parts.values()))
-    problems = []
-    for column in sorted(set().union(*(part.column_names for part in parts.values()))):
-        kinds = {name: part.features[column] for name, part in parts.items() if column in part.column_names}
-        if column not in common:
-            if column in GIVEN_TO_MODELS:
-                lacking = ", ".join(repr(name) for name in parts if name not in kinds)
-                having = ", ".join(f"{name!r} ({kind})" for name, kind in kinds.items())
-                problems.append(
-                    f"column {column!r}: domain {having} has it and {lacking} has not; add it there, or remove it here"
-                )
-        elif not all(_integers(kind) for kind in kinds.values()) and len({str(kind) for kind in kinds.values()}) > 1:
-            shown = ", ".join(f"{kind} in {name!r}" for name, kind in kinds.items())
-            problems.append(f"column {column!r}: it is {shown}; write the files alike, or leave the column out")
-    if problems:
-        raise DataError.collected("the rows of the domains cannot be joined", problems)
-    aligned = []
-    for part in parts.values():
-        own = part.select_columns([column for column in part.column_names if column in common])
-        wide = {
-            column: List(Value("int64"))
-            for column, kind in own.features.items()
-            if _integers(kind) and len({str(other.features[column]) for other in parts.values()}) > 1
-        }
-        for column, kind in wide.items():
-            own = own.cast_column(column, kind)
-        aligned.append(own)
-    return aligned
-
-
-def _integers(kind: Any) -> bool:
-    """Whether a feature is a list of integers, of any width."""
-    inner = getattr(kind, "feature", None)
-    return str(getattr(inner, "dtype", "")).startswith(("int", "uint"))
 
 
 def _check_evaluation_packs(cfg: Any, split: Dataset | None) -> None:

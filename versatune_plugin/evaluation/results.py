@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import json
+import io
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,6 +32,8 @@ from versatune_plugin.evaluation.settings import (
     read_source,
 )
 from versatune_plugin.evaluation.unread import warnings
+from versatune_plugin.schema.json_text import is_utf_16, parse_json
+from versatune_plugin.schema.model import shown
 
 COLUMNS = ("model", "figure", "over", "percent", "stderr", "unparsed", "partial", "settings", "differs", "rows")
 # Those that a table of an earlier version has, too.
@@ -181,7 +183,7 @@ def _read_results(path: Path) -> list[Run]:
     models: dict[str, list[Path]] = {}
     for file in files:
         try:
-            payload = json.loads(file.read_text(encoding="utf-8"))
+            payload = parse_json(file.read_bytes())
             model = read_model(payload)
             for prefix, run in runs.items():
                 settings = _read_variant(file, payload, prefix, run)
@@ -319,14 +321,32 @@ def _number(result: Mapping[str, Any], key: str) -> float | None:
 
 def _read_table(path: Path) -> list[Run]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, restkey=""))
+        data = path.read_bytes()
     except OSError as error:
-        raise ArtifactError(f"{path}: {error.strerror}") from error
+        raise ArtifactError(f"{path}: cannot be read ({error.strerror}); name another file") from error
+    if is_utf_16(data):
+        raise ArtifactError(f"{path}: is UTF-16; save it as UTF-8")
+    try:
+        rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), restkey=""))
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ArtifactError(
+            f"{path}, line {line}: is not UTF-8 (byte 0x{data[error.start]:02x}); save the table as UTF-8"
+        ) from error
+    except csv.Error as error:
+        raise ArtifactError(f"{path}: no table ({error}); write cells with commas between them") from error
     if longer := [number for number, row in enumerate(rows, start=2) if "" in row]:
         raise ArtifactError(f"{path}, line {longer[0]}: more cells than columns")
     if not rows or "model" not in rows[0]:
         raise ArtifactError(f"{path}: a table needs a column `model` and one for each benchmark, in percent")
+    for number, row in enumerate(rows, start=2):
+        # A mean gain is of no model.
+        if not (row["model"] or "").strip() and row.get("figure") != "mean gain":
+            raise ArtifactError(f"{path}, line {number}: has no `model`; name it")
+        if not (row["model"] or "").isprintable():
+            raise ArtifactError(
+                f"{path}, line {number}: model {shown(row['model'])} has characters that cannot be seen"
+            )
     if rows[0].keys() >= NEEDED:
         return _read_figures(path, rows)
     unknown = [name for name in rows[0] if name not in ("model", "average", *BENCHMARKS)]

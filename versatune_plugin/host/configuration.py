@@ -10,11 +10,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from versatune_plugin.artifacts.reference import HIGHEST_LOSS
 from versatune_plugin.errors import ConfigurationError
 from versatune_plugin.host.conflicts import host_conflicts
-from versatune_plugin.host.domain_labels import take_labels
+from versatune_plugin.host.domain_labels import entry_problems, take_labels
 from versatune_plugin.host.section import Section
 from versatune_plugin.host.startup import PLUGIN_NAMES
+from versatune_plugin.host.yaml_file import read_yaml
 from versatune_plugin.mixtures.base import NamedMixture
 from versatune_plugin.mixtures.registry import known_mixtures
 from versatune_plugin.mixtures.weights import weight_problems
@@ -33,6 +35,9 @@ def take_section(cfg: MutableMapping[str, Any]) -> Section:
         ConfigurationError: all that is wrong, each with its remedy.
     """
     problems: list[str] = []
+    if (file := cfg.get("axolotl_config_path")) and Path(file).is_file():
+        # Axolotl takes the last of two equal keys, and so may have lost a section or a `domain`.
+        read_yaml(Path(file))
     _take_overrides(cfg, problems)
     raw = cfg.get("versatune")
     if raw is None:
@@ -50,6 +55,9 @@ def take_section(cfg: MutableMapping[str, Any]) -> Section:
         )
     values: dict[str, Any] = _plain(raw)
     moved = cfg.get("versatune_domains")
+    if misshapen := entry_problems(cfg):
+        # Of what is no data set nothing else can be said.
+        raise ConfigurationError.collected(HEADING, [*problems, *misshapen])
     labels = take_labels(cfg, moved, problems)
     if len(named := [name for name in cfg.get("plugins") or [] if name in PLUGIN_NAMES]) > 1:
         problems.append(f"plugins: {' and '.join(named)} are the same plugin; keep one of them")
@@ -94,6 +102,7 @@ def load_run_config(path: Path, **overrides: Any) -> tuple[Any, Section]:
     """
     from axolotl.cli.config import load_cfg
 
+    read_yaml(path)
     cfg = load_cfg(str(path), **overrides)
     if cfg.versatune is None:
         raise ConfigurationError(
@@ -193,6 +202,12 @@ def _rules(section: Section) -> list[str]:
         for name in ("knowledge", "reference"):
             if isinstance(value := getattr(section, name), dict):
                 problems += weight_problems(value, section.domains, f"versatune.{name}")
+        if not problems and isinstance(section.reference, dict):
+            problems += [
+                f"versatune.reference: {name} is {shown(loss)}; nats per token lie between 0 and {HIGHEST_LOSS:g}"
+                for name, loss in section.reference.items()
+                if loss > HIGHEST_LOSS
+            ]
     return problems
 
 

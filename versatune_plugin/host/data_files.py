@@ -15,6 +15,8 @@ from versatune_plugin.schema.model import shown
 SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".txt", ".parquet", ".arrow")
 _LINES = (".jsonl",)
 _TEXT = (".json", ".jsonl", ".csv", ".tsv", ".txt")
+# What Axolotl takes for rows that are tokens already.
+TOKENS = ("input_ids", "attention_mask", "labels")
 _PARQUET = b"PAR1"
 _MANY = 3
 
@@ -52,6 +54,11 @@ def unreadable(entries: Sequence[Mapping[str, Any]], domain: str, error: Excepti
     found = [problem for file in files for problem in _faults(file)]
     if found:
         return DataError.collected(f"domain {domain!r}: its rows cannot be read", found)
+    if any(entry.get("type") is None for entry in entries):
+        lacking = {name: set(TOKENS) - set(columns) for name in map(str, files) if (columns := _columns(Path(name)))}
+        if told := [f"{name}: lacks {', '.join(sorted(names))}" for name, names in lacking.items() if names]:
+            remedy = f"without a `type:` rows are tokens already, with {', '.join(TOKENS)}; add them, or a `type:`"
+            return DataError.collected(f"domain {domain!r}: its rows cannot be read", [*told, remedy])
     names = ", ".join(str(file) for file in files[:_MANY]) or ", ".join(str(entry.get("path")) for entry in entries)
     more = f" and {len(files) - _MANY} more files" if len(files) > _MANY else ""
     keys = next((f" (a row of it has {', '.join(columns)})" for file in files if (columns := _columns(file))), "")

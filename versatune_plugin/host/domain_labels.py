@@ -11,6 +11,22 @@ from versatune_plugin.schema.model import shown
 EXAMPLE = "`{path: law.jsonl, type: alpaca, domain: law}`"
 
 
+def entry_problems(cfg: Mapping[str, Any]) -> list[str]:
+    """What in ``datasets`` and ``test_datasets`` is no list of mappings, one sentence each."""
+    problems = []
+    for name in ("datasets", "test_datasets"):
+        entries = cfg.get(name) or []
+        if not isinstance(entries, Sequence) or isinstance(entries, str):
+            problems.append(f"{name}: is {shown(entries)}, but should be a list of data sets, each like {EXAMPLE}")
+            continue
+        problems += [
+            f"{name}[{number}]: is {shown(entry)}, but should be a mapping like {EXAMPLE}"
+            for number, entry in enumerate(entries)
+            if not isinstance(entry, MutableMapping)
+        ]
+    return problems
+
+
 def take_labels(cfg: MutableMapping[str, Any], moved: list[str] | None, problems: list[str]) -> list[str]:
     """The domain of each entry of ``datasets``, in its one spelling; they are taken out of the entries.
 
@@ -20,9 +36,6 @@ def take_labels(cfg: MutableMapping[str, Any], moved: list[str] | None, problems
         problems: what is wrong is added here, one sentence each.
     """
     entries = cfg.get("datasets") or []
-    if not isinstance(entries, Sequence) or isinstance(entries, str):
-        problems.append(f"datasets: is {shown(entries)}, but should be a list of data sets, each like {EXAMPLE}")
-        return []
     if not entries:
         problems.append("`datasets:` is empty; name at least one data set, with its `domain:`")
     if moved is not None:
@@ -31,10 +44,8 @@ def take_labels(cfg: MutableMapping[str, Any], moved: list[str] | None, problems
         problems.append("versatune_domains: the plugin sets this; remove it")
     labels = []
     for number, entry in enumerate(entries):
-        if not isinstance(entry, MutableMapping):
-            problems.append(f"datasets[{number}]: is {shown(entry)}, but should be a mapping like {EXAMPLE}")
-            continue
-        place = f"datasets[{number}] ({shown(entry.get('path'))})"
+        path = entry.get("path")
+        place = f"datasets[{number}] ({path if isinstance(path, str) else shown(path)})"
         if "domain" not in entry:
             problems.append(f"{place}: has no `domain`; give every data set its domain, for example `domain: law`")
         elif not isinstance(label := entry.pop("domain"), str):

@@ -16,6 +16,16 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "paper": {"texts": 40_000, "iterations": 5, "tolerance": 0.0},
 }
 
+# The largest are more than any detection needs; a seed is what scikit-learn takes.
+BOUNDS: Mapping[str, tuple[int, int]] = {
+    "texts": (1, 10_000_000),
+    "iterations": (1, 1_000),
+    "max_new_tokens": (1, 1_000_000),
+    "batch_size": (1, 100_000),
+    "seed": (0, 2**32 - 1),
+    "training_rows": (10, 10_000_000),
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class DetectionOptions:
@@ -57,16 +67,9 @@ class DetectionOptions:
     def problems(self) -> list[str]:
         """What is out of its bounds, a sentence each; what ``judge`` may be, the judges know."""
         problems = [
-            f"--{name.replace('_', '-')} is {getattr(self, name)}, but must be at least {least}"
-            for name, least in (
-                ("texts", 1),
-                ("iterations", 1),
-                ("max_new_tokens", 1),
-                ("batch_size", 1),
-                ("seed", 0),
-                ("training_rows", 10),
-            )
-            if getattr(self, name) < least
+            f"--{name.replace('_', '-')} is {getattr(self, name)}, but must be between {least:,} and {most:,}"
+            for name, (least, most) in BOUNDS.items()
+            if not least <= getattr(self, name) <= most
         ]
         if not (math.isfinite(self.temperature) and self.temperature > 0):
             problems.append(

@@ -104,7 +104,7 @@ def plan_run(cfg: Any, section: Section, given: DomainTable | None = None) -> tu
     split = Split(cfg.micro_batch_size, cfg.gradient_accumulation_steps, cfg.world_size)
     seed = cfg.seed if cfg.seed is not None else DEFAULT_SEED
     wanted = section.heldout
-    if wanted is None and isinstance(section.reference, Path) and section.reference.is_file():
+    if wanted is None and isinstance(section.reference, Path):
         # Losses compare on the same rows only, so the file's number of rows is the natural default.
         wanted = read_reference(section.reference).heldout
     per_batch = _rows_per_batch(cfg, rows, split.rows, seed)

@@ -1,0 +1,110 @@
+"""Every odd input ends in a clear message, or is rightly accepted; the verdict stands beside each."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import QUIET
+from tests.helpers.tiny import write_model, write_rows
+from tests.odd_inputs import artifacts, commands, domains, sections
+from tests.odd_inputs.case import Bench, Case
+
+STATUS, USAGE = 1, 2
+MOST_LINES = 10
+CASES = {
+    "sections": list(sections.cases()),
+    "domains": list(domains.cases()),
+    "artifacts": list(artifacts.cases()),
+    "commands": list(commands.cases()),
+}
+
+
+class Server:
+    """Our commands, imported once."""
+
+    def __init__(self) -> None:
+        script = Path(__file__).parents[1] / "helpers" / "odd_inputs_server.py"
+        env = {**os.environ, **QUIET, "PYTHONPATH": str(Path(__file__).parents[2])}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        self._process = subprocess.Popen([sys.executable, str(script)], text=True, env=env, **pipes)  # type: ignore[call-overload]
+        assert self._process.stdout.readline().strip() == "ready"
+
+    def run(self, argv: list[str], folder: Path) -> tuple[int, str]:
+        """The exit status of a command, and all that it printed."""
+        log = folder / "printed"
+        job = {"argv": argv, "cwd": str(folder), "log": str(log)}
+        self._process.stdin.write(json.dumps(job) + "\n")
+        self._process.stdin.flush()
+        status = int(self._process.stdout.readline().split()[0])
+        return status, log.read_text(encoding="utf-8", errors="replace")
+
+    def close(self) -> None:
+        self._process.stdin.close()
+        self._process.wait(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    made = Server()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    folder = tmp_path_factory.mktemp("odd")
+    files = write_rows(folder / "rows", {"law": 60, "code": 40})
+    return Bench(folder, write_model(folder / "model"), files, folder / "prepared")
+
+
+def faults(case: Case, status: int, printed: str) -> list[str]:
+    """What is wrong with how a command ended."""
+    found = []
+    if "Traceback (most recent call last)" in printed:
+        found.append("a traceback")
+    if hidden := re.findall(r"[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]", printed):
+        found.append(f"control characters reach the terminal: {sorted(set(hidden))!r}")
+    if not case.verdict:
+        return found + ([] if status == 0 else [f"status {status}, but it is right"])
+    if status not in (STATUS, USAGE):
+        found.append(f"status {status}, not {STATUS}")
+    if status == USAGE and "Error: " in printed:
+        # Click's own message for a command line that it cannot read.
+        return found + [f"does not say {part!r}" for part in case.verdict if part not in " ".join(printed.split())]
+    message = re.split(r"^versatune: ", printed, maxsplit=1, flags=re.MULTILINE)[-1]
+    if message == printed:
+        found.append("no message of ours")
+    found += [f"does not say {part!r}" for part in case.verdict if part not in message]
+    if len(lines := message.rstrip("\n").split("\n")) > MOST_LINES:
+        found.append(f"a message of {len(lines)} lines")
+    if len(message) > 4_000:
+        found.append(f"a message of {len(message)} characters")
+    return found
+
+
+def test_there_are_six_hundred() -> None:
+    names = [case.name for cases in CASES.values() for case in cases]
+    assert len(names) == len(set(names)), sorted({name for name in names if names.count(name) > 1})
+    assert len(names) >= 600
+
+
+@pytest.mark.parametrize("group", CASES)
+def test_odd_inputs(server: Server, shared: Bench, group: str, tmp_path: Path) -> None:
+    wrong = {}
+    for number, case in enumerate(CASES[group]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        status, printed = server.run(case.argv(Bench(folder, shared.model, shared.files, shared.prepared)), folder)
+        if found := faults(case, status, printed):
+            wrong[case.name] = [*found, printed[-1_500:]]
+    assert not wrong, f"{len(wrong)} of {len(CASES[group])}:\n" + "\n\n".join(
+        f"{name}: {'; '.join(found[:-1])}\n{found[-1]}" for name, found in wrong.items()
+    )
