@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -43,6 +44,12 @@ class Finished:
     output: str
     cpu_seconds: float
     outputs: list[str]
+
+    @property
+    def message(self) -> str:
+        """What was said of an error of ours, to the end of all that was printed; empty without one."""
+        found = re.split(r"^versatune: ", self.output, flags=re.MULTILINE)
+        return found[-1] if len(found) > 1 and "Traceback (most recent call last)" not in self.output else ""
 
 
 class Axolotl:

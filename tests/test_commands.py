@@ -88,7 +88,7 @@ def test_axolotl_knows_the_commands(axolotl: Axolotl) -> None:
 def test_an_error_of_a_command_is_one_plain_message(axolotl: Axolotl, tmp_path: Path, tiny: Tiny) -> None:
     path = written(tiny.config(tmp_path / "out", versatune={"mixture": "nothing"}), tmp_path)
     finished = axolotl.run("axolotl.cli.main", "versatune", "reference", path)
-    assert finished.status == 1
+    assert finished.status == 2
     assert "versatune: this configuration cannot be trained with VersaTune" in finished.output
     assert "Traceback" not in finished.output.split("versatune: this configuration")[1]
 
@@ -131,7 +131,7 @@ def test_plan_shows_stages_and_refuses_what_cannot_run(axolotl: Axolotl, tiny: T
     ]
     bad = {**cfg, "versatune": {**section, "general": "poetry"}}
     refused = axolotl.run("axolotl.cli.main", "versatune", "plan", written(bad, tmp_path))
-    assert refused.status == 1
+    assert refused.status == 2
     assert "versatune.general: 'poetry' is no domain" in refused.output
 
 
@@ -166,7 +166,7 @@ def test_a_configuration_without_versatune_is_refused_alike_by_every_command(
         del dataset["domain"]
     path = written(cfg, tmp_path)
     bare = axolotl.run("axolotl.cli.main", "versatune", command, path, cwd=tmp_path)
-    assert bare.status == 1
+    assert bare.status == 2
     told = " ".join(bare.output.split())
     assert f"{path} does not name VersaTune: add `plugins: [versatune]` and a section `versatune:`" in told
     assert "Traceback" not in bare.output

@@ -12,18 +12,19 @@ import click
 
 from versatune_plugin import __version__
 from versatune_plugin.errors import ConfigurationError, VersaTuneError
+from versatune_plugin.host.plain_errors import STATUS, report
 
 
 def report_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Print a `VersaTuneError` as a message instead of a traceback, and end with status 1."""
+    """Print a `VersaTuneError` as a message instead of a traceback, and end with status 2."""
 
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
             return command(*args, **kwargs)
         except VersaTuneError as error:
-            click.secho(f"versatune: {error}", err=True, fg="red")
-            sys.exit(1)
+            report(error)
+            sys.exit(STATUS)
 
     return run
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Self
 
-__all__ = ["ArtifactError", "CheckpointError", "ConfigurationError", "DataError", "VersaTuneError"]
+__all__ = ["ArtifactError", "CheckpointError", "ConfigurationError", "DataError", "VersaTuneError", "printable"]
+
+
+def printable(text: str) -> str:
+    """A text for a terminal or a log: what would move a cursor, hide, or reorder other text is escaped.
+
+    Args:
+        text: any; line breaks stay.
+    """
+    return "".join(one if one == "\n" or one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 class VersaTuneError(Exception):

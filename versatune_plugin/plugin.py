@@ -37,7 +37,9 @@ class VersaTunePlugin(BasePlugin):
     def register(self, cfg: dict[str, Any]) -> None:
         """Read the section ``versatune:`` and the data sets' domains before Axolotl's schema drops the latter."""
         from versatune_plugin.host.cpu_processes import ask_no_device
+        from versatune_plugin.host.plain_errors import end_plainly
 
+        end_plainly()
         take_section(cfg)
         ask_no_device()
         if cfg.get("output_dir"):

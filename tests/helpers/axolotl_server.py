@@ -12,7 +12,6 @@ import os
 import runpy
 import signal
 import sys
-import traceback
 from pathlib import Path
 
 
@@ -32,8 +31,12 @@ def _child(job: dict[str, object], rank: int) -> int:
             return end.code or 0
         print(end.code, file=sys.stderr)
         return 1
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as error:
+        # As the interpreter would.
+        try:
+            sys.excepthook(type(error), error, error.__traceback__)
+        except SystemExit as end:
+            return int(end.code or 0)
         return 1
     return 0
 

@@ -92,7 +92,7 @@ def tried(axolotl: Axolotl, tiny: Tiny, folder: Path, number: int) -> str:
         return f"refused by the host: {need}"
     last = ours.output[-2500:]
     if host.status == 0:
-        assert "versatune_plugin.errors." in last, (number, last)
+        assert ours.message, (number, last)
         need = next((need for need in OUR_NEEDS if need in last), None)
         assert need is not None, (number, last)
         return f"refused by us: {need}"

@@ -113,7 +113,7 @@ def test_torn_checkpoints_are_named_passed_over_and_the_first_to_go(calm: Campai
     shutil.copytree(campaign.out / "checkpoint-18", stray)
     (stray / "rng_state.pth").unlink()
     explicit = another(calm, tmp_path, resume_from_checkpoint=str(newest)).start()
-    assert explicit.status == 1
+    assert explicit.status == 2
     assert f"{newest} was not saved to its end: optimizer.pt is cut off or damaged" in explicit.output
     assert f"Resume from {campaign.out / 'checkpoint-18'}, the newest complete one" in explicit.output
     finished = campaign.start()
@@ -132,7 +132,7 @@ def test_a_run_goes_on_from_the_newest_checkpoint_without_a_flipped_bit(calm: Ca
     content[len(content) // 2] ^= 1
     damaged.write_bytes(content)
     explicit = another(calm, tmp_path, resume_from_checkpoint=str(damaged.parent)).start()
-    assert explicit.status == 1
+    assert explicit.status == 2
     assert f"{damaged.parent} cannot be resumed from: optimizer.pt is damaged" in explicit.output
     assert f"Resume from {campaign.out / 'checkpoint-18'}, the newest undamaged one" in explicit.output
     finished = campaign.start()
@@ -160,7 +160,7 @@ def test_no_room_left_is_told_and_leaves_the_last_checkpoint(calm: Campaign, tmp
         ("record@3", "versatune.jsonl: cannot be written", "checkpoint-9"),
     ):
         failed = campaign.start(limit=place)
-        assert failed.status == 1, place
+        assert failed.status == 2, place
         assert f"Error: {campaign.out}/{told_of}" in failed.output
         assert "MiB free there" in failed.output
         assert complete(campaign) == kept
@@ -174,7 +174,7 @@ def test_no_room_left_is_told_and_leaves_the_last_checkpoint(calm: Campaign, tmp
 def test_a_place_that_cannot_be_written_is_told_before_anything_is_loaded(calm: Campaign, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     refused = another(calm, tmp_path, output_dir=str(tmp_path / "file" / "out")).start()
-    assert refused.status == 1
+    assert refused.status == 2
     assert f"ArtifactError: {tmp_path}/file/out cannot be written (Not a directory" in refused.output
     assert "so nothing was started" in refused.output
 
@@ -185,7 +185,7 @@ def test_only_the_model_saved(calm: Campaign, tmp_path: Path) -> None:
     assert finished.status == 0, finished.output
     assert "warning: `save_only_model: true`: no checkpoint of this run can be resumed from" in finished.output
     again = campaign.start()
-    assert again.status == 1
+    assert again.status == 2
     assert "checkpoint-4 has no versatune_state.json" in again.output
     assert "saved without the plugin or with `save_only_model: true`. Start a new run" in again.output
 

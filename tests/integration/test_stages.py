@@ -156,7 +156,7 @@ def test_changed_stages_are_no_resume(run: Run, axolotl: Axolotl, tmp_path: Path
         "versatune": {**SECTION, "stages": stages},
     }
     finished = axolotl.train(cfg)
-    assert finished.status == 1
+    assert finished.status == 2
     assert "versatune.options.stages" in finished.output
 
 

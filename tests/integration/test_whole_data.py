@@ -255,7 +255,7 @@ def test_numbers_of_the_host_mean_what_they_mean_there(axolotl: Axolotl, tiny: T
     for epochs in (0, -1):
         path.write_text(yaml.safe_dump({**cfg, "num_epochs": epochs}))
         refused = axolotl.run("axolotl.cli.main", "versatune", "plan", str(path))
-        assert refused.status == 1
+        assert refused.status == 2
         assert f"num_epochs: {epochs}, so nothing would be trained" in refused.output
     path.write_text(yaml.safe_dump({**cfg, "shuffle_merged_datasets": False, "push_dataset_to_hub": "me/rows"}))
     refused = axolotl.run("axolotl.cli.main", "versatune", "plan", str(path))

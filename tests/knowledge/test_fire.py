@@ -54,14 +54,14 @@ def test_killed_in_the_middle_of_each_file(axolotl: Axolotl, tiny: Tiny, whole: 
 
 def test_out_of_room_and_nowhere_to_write(axolotl: Axolotl, tiny: Tiny, whole: Path, tmp_path: Path) -> None:
     failed = detect(axolotl, tiny, tmp_path, FIRE_LIMIT=f"{TEXTS}@2")
-    assert failed.status == 1
+    assert failed.status == 2
     assert f"versatune: {TEXTS}: cannot be written (File too large" in failed.output
     assert "Free space there, or make it writable, and run the same command again" in failed.output
     finished = detect(axolotl, tiny, tmp_path)
     assert finished.status == 0, finished.output
     assert contents(tmp_path) == contents(whole)
     refused = detect(axolotl, tiny, tmp_path, "--out", "cfg.yml/knowledge.json")
-    assert refused.status == 1
+    assert refused.status == 2
     assert "versatune: cfg.yml/knowledge.json cannot be written (Not a directory" in refused.output
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,12 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import QUIET
-from tests.helpers.tiny import write_model, write_rows
-from tests.odd_inputs import artifacts, commands, domains, sections
+from tests.conftest import QUIET, Axolotl
+from tests.helpers.states import VERSATUNE, advanced, live
+from tests.helpers.tiny import config, write_model, write_rows
+from tests.odd_inputs import artifacts, checkpoints, commands, domains, sections
 from tests.odd_inputs.case import Bench, Case
+from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.training.checkpoint import STATE_FILE
+from versatune_plugin.training.digests import DIGESTS_FILE
 
-STATUS, USAGE = 1, 2
+STATUS = 2
 MOST_LINES = 10
 CASES = {
     "sections": list(sections.cases()),
@@ -74,9 +79,9 @@ def faults(case: Case, status: int, printed: str) -> list[str]:
         found.append(f"control characters reach the terminal: {sorted(set(hidden))!r}")
     if not case.verdict:
         return found + ([] if status == 0 else [f"status {status}, but it is right"])
-    if status not in (STATUS, USAGE):
+    if status != STATUS:
         found.append(f"status {status}, not {STATUS}")
-    if status == USAGE and "Error: " in printed:
+    if re.search(r"^Error: ", printed, flags=re.MULTILINE):
         # Click's own message for a command line that it cannot read.
         return found + [f"does not say {part!r}" for part in case.verdict if part not in " ".join(printed.split())]
     message = re.split(r"^versatune: ", printed, maxsplit=1, flags=re.MULTILINE)[-1]
@@ -108,3 +113,38 @@ def test_odd_inputs(server: Server, shared: Bench, group: str, tmp_path: Path) -
     assert not wrong, f"{len(wrong)} of {len(CASES[group])}:\n" + "\n\n".join(
         f"{name}: {'; '.join(found[:-1])}\n{found[-1]}" for name, found in wrong.items()
     )
+
+
+def test_odd_checkpoints(tmp_path: Path) -> None:
+    checkpoint = advanced(live(VERSATUNE, tmp_path), 2, tmp_path / "saved" / "checkpoint-2")
+    state = json.loads((checkpoint / STATE_FILE).read_text())
+    wrong = []
+    for number, (name, content, said) in enumerate(checkpoints.cases(state)):
+        odd = tmp_path / str(number) / "checkpoint-2"
+        shutil.copytree(checkpoint, odd)
+        (odd / STATE_FILE).write_bytes(content)
+        # Only an edited copy has none; else the digests alone would tell.
+        (odd / DIGESTS_FILE).unlink(missing_ok=True)
+        try:
+            live(VERSATUNE, odd.parent).resume(odd)
+            wrong.append(f"{name}: accepted")
+        except VersaTuneError as error:
+            told = str(error)
+            if said not in told or str(odd) not in told or len(told.split("\n")) > MOST_LINES:
+                wrong.append(f"{name}: does not say {said!r}, but: {told}")
+        except Exception as error:
+            wrong.append(f"{name}: {error!r}")
+    assert not wrong, "\n\n".join(wrong)
+
+
+def test_an_odd_checkpoint_ends_a_run_as_all_else_does(axolotl: Axolotl, shared: Bench, tmp_path: Path) -> None:
+    section = {"mixture": "constant", "knowledge": "uniform", "heldout": 4, "update_steps": 1}
+    cfg = config(shared.model, shared.files, tmp_path / "out", shared.prepared, max_steps=4, versatune=section)
+    assert axolotl.train({**cfg, "save_strategy": "steps", "save_steps": 2}).status == 0
+    odd = tmp_path / "out" / "checkpoint-2"
+    (odd / DIGESTS_FILE).unlink()
+    state = json.loads((odd / STATE_FILE).read_text())
+    (odd / STATE_FILE).write_text(json.dumps({**state, "step": True}))
+    again = axolotl.train({**cfg, "output_dir": str(tmp_path / "again"), "resume_from_checkpoint": str(odd)})
+    case = Case("a step that is true", lambda bench: [], (str(odd), "step: is true"))
+    assert faults(case, again.status, again.output) == []

@@ -71,7 +71,7 @@ def test_other_settings_measure_anew(axolotl: Axolotl, tiny: Tiny, whole: bytes,
 
 def test_out_of_room_and_nowhere_to_write(axolotl: Axolotl, tiny: Tiny, whole: bytes, tmp_path: Path) -> None:
     failed = reference(axolotl, tiny, tmp_path, FIRE_LIMIT="final-model@2")
-    assert failed.status == 1
+    assert failed.status == 2
     assert "versatune: domain 'law': its run cannot write to" in failed.output
     assert "The domains before it are kept" in failed.output
     finished = reference(axolotl, tiny, tmp_path)
@@ -79,7 +79,7 @@ def test_out_of_room_and_nowhere_to_write(axolotl: Axolotl, tiny: Tiny, whole: b
     assert finished.output.count("(already measured)") == 1
     assert (tmp_path / "reference.json").read_bytes() == whole
     refused = reference(axolotl, tiny, tmp_path, "--out", "cfg.yml/reference.json")
-    assert refused.status == 1
+    assert refused.status == 2
     assert "versatune: cfg.yml/reference.json cannot be written (Not a directory" in refused.output
 
 

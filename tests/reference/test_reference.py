@@ -85,7 +85,7 @@ def test_a_killed_measurement_goes_on_with_the_next_domain(
     assert not file.exists()
     assert (tmp_path / "reference.parts" / "0.json").exists()
     other = reference(axolotl, cfg, tmp_path, "--epochs", "3")
-    assert other.status == 1
+    assert other.status == 2
     assert "epochs: 2 there, 3 now" in other.output
     finished = reference(axolotl, cfg, tmp_path, "--epochs", "2")
     assert finished.status == 0, finished.output
@@ -156,13 +156,13 @@ def test_only_what_versatune_made_is_replaced_or_removed(
     parts.mkdir()
     (parts / "precious.txt").write_text("mine")
     refused = reference(axolotl, cfg, tmp_path, "--epochs", "1")
-    assert refused.status == 1
+    assert refused.status == 2
     assert f"{parts} is where unfinished measurements are kept, but what is there was not made by" in refused.output
     assert [path.name for path in parts.iterdir()] == ["precious.txt"]
     knowledge = tmp_path / "knowledge.json"
     knowledge.write_text(json.dumps({"kind": "versatune.knowledge", "schema": 1}))
     refused = reference(axolotl, cfg, tmp_path, "--epochs", "1", "--out", str(knowledge))
-    assert refused.status == 1
+    assert refused.status == 2
     assert f"{knowledge} is there already and would be replaced, but it was not made by `axolotl vers" in refused.output
     assert json.loads(knowledge.read_text())["kind"] == "versatune.knowledge"
     assert not knowledge.with_name("knowledge.parts").exists()

@@ -105,7 +105,9 @@ def _refuse_unused_section(config: "ModuleType") -> None:
         def prepare_plugins(cfg: "Any") -> "Any":
             if SECTION in cfg and not any(name in PLUGIN_NAMES for name in cfg.get("plugins") or ()):
                 from versatune_plugin.errors import ConfigurationError
+                from versatune_plugin.host.plain_errors import end_plainly
 
+                end_plainly()
                 raise ConfigurationError(
                     f"the configuration has a section `{SECTION}:`, but its `plugins:` does not name the plugin, so "
                     f"Axolotl would train without VersaTune: add `plugins: [{SHORT_NAME}]`, or remove the section"

@@ -148,6 +148,8 @@ def read_state(
         state = RunState.model_validate_json(json.dumps(own))
     except ValidationError as error:
         raise refused(checkpoint, problems_of(error, RunState)) from error
+    if lacking := [name for name in BINDING if name not in state.fingerprint]:
+        raise refused(checkpoint, [f"fingerprint: lacks {', '.join(lacking)}"])
     _check_trainer_step(checkpoint, state.step)
     differences = settings_differences(state.fingerprint, dict(fingerprint), "in the checkpoint")
     bound = any(_binds(name) for name in differences)

@@ -1,0 +1,69 @@
+"""How an error that the user can mend ends a process: its message alone and last, and exit status 2.
+
+Axolotl lets an exception through to the interpreter, which would print it below sixty lines of where it was raised.
+These lines go into Axolotl's ``debug.log``, where that is open, or are shown instead with ``VERSATUNE_DEBUG=1``.
+
+Tested with axolotl 0.19.0 (``axolotl.utils.tee``).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from types import TracebackType
+from typing import Any
+
+from versatune_plugin.errors import VersaTuneError, printable
+
+DEBUG = "VERSATUNE_DEBUG"
+# What broke ends with 1, as every exception does.
+STATUS = 2
+
+
+def end_plainly() -> None:
+    """From now on, let every `VersaTuneError` that nobody catches end this process so; calling it again does nothing.
+
+    Other exceptions are left to whatever hook was there before.
+    """
+    if not isinstance(sys.excepthook, _Hook):
+        sys.excepthook = _Hook(sys.excepthook)
+
+
+def report(error: VersaTuneError) -> None:
+    """Print the message of an error, as the last thing that this process says.
+
+    Of the processes of one machine the first prints it whole; they mostly fail for the same reason, so the others
+    print one line, which names their rank.
+
+    Args:
+        error: that ends this process.
+    """
+    where = "".join(traceback.format_exception(error))
+    tee = sys.modules.get("axolotl.utils.tee")
+    if os.environ.get(DEBUG) == "1":
+        sys.stderr.write(printable(where))
+    elif tee is not None:
+        tee.file_only_stream.write(where)
+    message = printable(str(error))
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        first, _, rest = message.partition("\n")
+        message = f"rank {os.environ.get('RANK', '?')}: {first} {rest.partition(chr(10))[0].strip(' -')}".rstrip()
+    # What was printed before must not come after it.
+    sys.stdout.flush()
+    red, plain = ("\x1b[31m", "\x1b[0m") if sys.stderr.isatty() and not os.environ.get("NO_COLOR") else ("", "")
+    sys.stderr.write(f"{red}versatune: {message}{plain}\n")
+    sys.stderr.flush()
+
+
+class _Hook:
+    def __init__(self, before: Any) -> None:
+        self._before = before
+
+    def __call__(self, kind: type[BaseException], error: BaseException, raised_at: TracebackType | None) -> None:
+        if not isinstance(error, VersaTuneError):
+            self._before(kind, error, raised_at)
+            return
+        report(error)
+        # The interpreter takes the status from here, and ends as ever: `atexit` runs, files are flushed.
+        raise SystemExit(STATUS)
