@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from tests.conftest import QUIET, Axolotl, Tiny
+from tests.helpers.printed import rows_of_table
 from versatune_plugin.artifacts.record import read_record
 
 SECTION = {"mixture": "constant", "knowledge": "proportional", "heldout": 4}
@@ -119,10 +120,9 @@ def test_plan_says_what_a_run_would_do_and_does_not_train(axolotl: Axolotl, tiny
     assert "the weights move every 5 steps, 11 times: after steps 5, 10, ..., 55" in planned.output
     # (11 updates + 2 ends) x 3 domains x 4 rows / (3 x 4 rows x 60 steps)
     assert "measuring 4 held-out rows a domain costs about 21.7% of training compute" in planned.output
-    row = next(line for line in planned.output.splitlines() if line.strip(" │┃").startswith("law"))
-    assert [cell.strip() for cell in row.split("│")[1:-1]] == [
-        *["law", "56", "4", "0", "0", "0.5000", "0.5000", "120", "2.14"]
-    ]
+    assert rows_of_table(planned.output, "Where the rows go")["law"] == ["0", "0", "0", "4", "56"]
+    drawn = rows_of_table(planned.output, "What the run draws of them")
+    assert drawn["law"] == ["0.5000", "0.5000", "120", "2.14"]
     # Axolotl opens its log there.
     assert {path.name for path in (tmp_path / "out").iterdir()} <= {"debug.log"}
     eight = axolotl.run("axolotl.cli.main", "versatune", "plan", written(cfg, tmp_path), "--processes", "8")
@@ -173,10 +173,13 @@ def test_plan_shows_stages_and_refuses_what_cannot_run(axolotl: Axolotl, tiny: T
     cfg = tiny.config(tmp_path / "out", plugins=["versatune"], versatune=section)
     planned = axolotl.run("axolotl.cli.main", "versatune", "plan", written(cfg, tmp_path))
     assert planned.status == 0, planned.output
-    rows = [line.split("│")[1:-1] for line in planned.output.splitlines() if "proportional" in line]
+    rows = [line.split("│")[1:-1] for line in planned.output.splitlines() if "│ proportional" in line]
     assert [[cell.strip() for cell in row] for row in rows] == [
-        ["1", "proportional", "0 to 30", "36", "-", "26"],
-        ["2", "proportional", "31 to 66", "9", "56", "6"],
+        ["code", "36", "1", "0 to 30", "proportional"],
+        ["medicine", "26", "1", "0 to 30", "proportional"],
+        ["code", "9", "2", "31 to 66", "proportional"],
+        ["law", "56", "2", "31 to 66", "proportional"],
+        ["medicine", "6", "2", "31 to 66", "proportional"],
     ]
     bad = {**cfg, "versatune": {**section, "general": "poetry"}}
     refused = axolotl.run("axolotl.cli.main", "versatune", "plan", written(bad, tmp_path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -29,6 +30,16 @@ def report_errors(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 CONFIG = click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+
+
+def _quiet_imports(context: click.Context, option: click.Parameter, verbose: bool) -> bool:
+    """What these libraries warn of when they are imported is about their own insides."""
+    for library in () if verbose else ("torchao", "torch.utils._pytree"):
+        logging.getLogger(library).setLevel(logging.ERROR)
+    return verbose
+
+
+VERBOSE = click.option("--verbose", is_flag=True, callback=_quiet_imports, help="Show what Axolotl logs as well.")
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -97,12 +108,13 @@ def reference(config: Path, model: str | None, epochs: int, out: Path | None) ->
 @versatune.command()
 @CONFIG
 @click.option("--processes", type=click.IntRange(min=1), help="Processes of the run to plan. Default: of this launch.")
+@VERBOSE
 @report_errors
-def plan(config: Path, processes: int | None) -> None:
+def plan(config: Path, processes: int | None, verbose: bool) -> None:
     """Print what a configuration would do, without training: rows, shares, passes, stages, updates, cost."""
     from versatune_plugin.console.run_plan import show_plan
 
-    show_plan(config, processes)
+    show_plan(config, processes, verbose)
 
 
 @versatune.command()
