@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "eval_tasks": {"evaluation"},
     "console": {"artifacts", "mixtures", "host", "data", "training", "evaluation"},
     "quickstart": {"artifacts", "knowledge", "reference", "console"},
-    "cli": {"artifacts", "knowledge", "reference", "training", "evaluation", "console", "quickstart"},
+    "cli": {"artifacts", "host", "knowledge", "reference", "training", "evaluation", "console", "quickstart"},
 }
 EVERYBODYS = {"errors", "extensions", "schema", "__init__"}
 

@@ -69,14 +69,18 @@ def versatune() -> None:
 @click.option("--judge-model", help="For --judge model: a path or a hub id.")
 @click.option("--training-rows", type=int, help="For --judge classifier: rows of each domain. Default: 1000.")
 @click.option("--preset", help="paper: 40000 texts x 5 iterations.")
+@VERBOSE
 @report_errors
-def detect(config: Path, preset: str | None, **given: Any) -> None:
+def detect(config: Path, preset: str | None, verbose: bool, **given: Any) -> None:
     """Detect which domains the base model knows, and how well: its knowledge distribution (Algorithm 1)."""
     from versatune_plugin.console.knowledge import show_knowledge
+    from versatune_plugin.host.quiet import quiet_host
     from versatune_plugin.knowledge.detect import detect as run
     from versatune_plugin.knowledge.options import DetectionOptions
 
-    show_knowledge(run(config, DetectionOptions.choose(preset, **given)))
+    with quiet_host(verbose):
+        knowledge = run(config, DetectionOptions.choose(preset, **given))
+    show_knowledge(knowledge)
 
 
 @versatune.command()

@@ -25,12 +25,12 @@ def new_console() -> Console:
     return console
 
 
-def new_table(title: str, columns: Iterable[str]) -> Table:
+def new_table(title: str | None, columns: Iterable[str]) -> Table:
     """A table without rows; its first column is for names, the others are for figures.
 
     Names are folded where they are too wide, and figures never cut. Titles and headings are plain text.
     """
-    made = Table(title=inert(title), title_justify="left")
+    made = Table(title=None if title is None else inert(title), title_justify="left")
     for number, column in enumerate(columns):
         if number:
             made.add_column(_heading(column), justify="right", no_wrap=True)
