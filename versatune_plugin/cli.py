@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -101,12 +101,19 @@ def quickstart(out: Path, seed: int, preset: str, rows: Path | None) -> None:
 @click.option("--model", help="The reference model: a path or a hub id. Default: the run's own base_model.")
 @click.option("--epochs", type=click.IntRange(min=1), default=3, show_default=True, help="Passes over each domain.")
 @click.option("--out", type=FILE, help="The file. Default: what the YAML names.")
+@VERBOSE
 @report_errors
-def reference(config: Path, model: str | None, epochs: int, out: Path | None) -> None:
+def reference(config: Path, model: str | None, epochs: int, out: Path | None, verbose: bool) -> None:
     """Measure each domain's mastery ceiling: the lowest held-out loss of a model tuned on it alone."""
+    from versatune_plugin.console.reference import show_references
+    from versatune_plugin.console.tables import new_console, say
+    from versatune_plugin.host.quiet import quiet_host
     from versatune_plugin.reference.measure import measure_references
 
-    measure_references(config, model=model, epochs=epochs, out=out)
+    console = new_console()
+    with quiet_host(verbose):
+        file, losses = measure_references(config, model=model, epochs=epochs, out=out, tell=partial(say, console))
+    show_references(console, file, losses)
 
 
 @versatune.command()
