@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,9 +14,19 @@ import pytest
 import yaml
 
 from tests.conftest import QUIET, Axolotl, Tiny
+from tests.helpers.printed import rows_of_table
 from versatune_plugin.artifacts.record import read_record
 
 SECTION = {"mixture": "constant", "knowledge": "proportional", "heldout": 4}
+REFERENCE = {
+    "kind": "versatune.reference",
+    "schema": 1,
+    "nats_per_token": {"law": 1.0, "code": 2.0, "medicine": 0.5},
+    "tokenizer": "of the model",
+    "heldout": 4,
+    "heldout_digests": {},
+    "seed": 7,
+}
 
 
 def written(cfg: dict[str, Any], folder: Path) -> str:
@@ -109,14 +120,52 @@ def test_plan_says_what_a_run_would_do_and_does_not_train(axolotl: Axolotl, tiny
     assert "the weights move every 5 steps, 11 times: after steps 5, 10, ..., 55" in planned.output
     # (11 updates + 2 ends) x 3 domains x 4 rows / (3 x 4 rows x 60 steps)
     assert "measuring 4 held-out rows a domain costs about 21.7% of training compute" in planned.output
-    row = next(line for line in planned.output.splitlines() if line.strip(" │┃").startswith("law"))
-    assert [cell.strip() for cell in row.split("│")[1:-1]] == [
-        *["law", "56", "4", "0", "0", "0.5000", "0.5000", "120", "2.14"]
-    ]
+    assert rows_of_table(planned.output, "Where the rows go")["law"] == ["0", "0", "0", "4", "56"]
+    drawn = rows_of_table(planned.output, "What the run draws of them")
+    assert drawn["law"] == ["0.5000", "0.5000", "120", "2.14"]
     # Axolotl opens its log there.
     assert {path.name for path in (tmp_path / "out").iterdir()} <= {"debug.log"}
     eight = axolotl.run("axolotl.cli.main", "versatune", "plan", written(cfg, tmp_path), "--processes", "8")
     assert "8 optimizer steps of 32 rows" in eight.output
+
+
+@pytest.mark.parametrize("command", ["plan", "train"])
+def test_what_costs_nothing_is_checked_before_any_row_is_prepared(
+    axolotl: Axolotl, tiny: Tiny, tmp_path: Path, command: str
+) -> None:
+    section = {"mixture": "versatune", "knowledge": "know.json", "reference": str(tmp_path / "ref.json"), "heldout": 4}
+    cfg = tiny.config(tmp_path / "out", plugins=["versatune"], versatune=section)
+    cfg["dataset_prepared_path"] = str(tmp_path / "prepared")
+    missing = tmp_path / "law.jsonl"
+    cfg["datasets"][0] = {**cfg["datasets"][0], "path": str(missing)}
+    (tmp_path / "ref.json").write_text(json.dumps({**REFERENCE, "heldout": 8}))
+    start = ["axolotl.cli.train"] if command == "train" else ["axolotl.cli.main", "versatune", command]
+    refused = axolotl.run(*start, written(cfg, tmp_path), cwd=tmp_path)
+    assert refused.status == 1
+    for told in (
+        f"{missing}: no such file",
+        "  - know.json: no such file; make it with `axolotl versatune detect CONFIG`",
+        "set `versatune.heldout: 8` and `seed: 7`",
+    ):
+        assert told in refused.output
+    assert not (tmp_path / "prepared").exists()
+
+
+@pytest.mark.parametrize("command", ["detect", "reference"])
+def test_the_commands_that_make_the_files_need_no_more_than_the_rows(
+    axolotl: Axolotl, tiny: Tiny, tmp_path: Path, command: str
+) -> None:
+    section = {"mixture": "versatune", "knowledge": "know.json", "reference": "ref.json"}
+    cfg = tiny.config(tmp_path / "out", plugins=["versatune"], versatune=section)
+    cfg["dataset_prepared_path"] = str(tmp_path / "prepared")
+    cfg["datasets"][2] = {**cfg["datasets"][2], "path": str(tmp_path / "medicine.jsonl")}
+    refused = axolotl.run("axolotl.cli.main", "versatune", command, written(cfg, tmp_path), cwd=tmp_path)
+    assert refused.status == 1
+    last = refused.output.rpartition("versatune: ")[2]
+    assert f"datasets[2] (domain 'medicine'): {tmp_path / 'medicine.jsonl'}: no such file" in last
+    assert "know.json" not in last
+    assert "ref.json" not in last
+    assert not (tmp_path / "prepared").exists()
 
 
 def test_plan_shows_stages_and_refuses_what_cannot_run(axolotl: Axolotl, tiny: Tiny, tmp_path: Path) -> None:
@@ -124,10 +173,13 @@ def test_plan_shows_stages_and_refuses_what_cannot_run(axolotl: Axolotl, tiny: T
     cfg = tiny.config(tmp_path / "out", plugins=["versatune"], versatune=section)
     planned = axolotl.run("axolotl.cli.main", "versatune", "plan", written(cfg, tmp_path))
     assert planned.status == 0, planned.output
-    rows = [line.split("│")[1:-1] for line in planned.output.splitlines() if "proportional" in line]
+    rows = [line.split("│")[1:-1] for line in planned.output.splitlines() if "│ proportional" in line]
     assert [[cell.strip() for cell in row] for row in rows] == [
-        ["1", "proportional", "0 to 30", "36", "-", "26"],
-        ["2", "proportional", "31 to 66", "9", "56", "6"],
+        ["code", "36", "1", "0 to 30", "proportional"],
+        ["medicine", "26", "1", "0 to 30", "proportional"],
+        ["code", "9", "2", "31 to 66", "proportional"],
+        ["law", "56", "2", "31 to 66", "proportional"],
+        ["medicine", "6", "2", "31 to 66", "proportional"],
     ]
     bad = {**cfg, "versatune": {**section, "general": "poetry"}}
     refused = axolotl.run("axolotl.cli.main", "versatune", "plan", written(bad, tmp_path))

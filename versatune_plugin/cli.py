@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,16 @@ def report_errors(command: Callable[..., Any]) -> Callable[..., Any]:
 
 CONFIG = click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 PICTURES = (".png", ".svg", ".pdf")
+
+
+def _quiet_imports(context: click.Context, option: click.Parameter, verbose: bool) -> bool:
+    """What these libraries warn of when they are imported is about their own insides."""
+    for library in () if verbose else ("torchao", "torch.utils._pytree"):
+        logging.getLogger(library).setLevel(logging.ERROR)
+    return verbose
+
+
+VERBOSE = click.option("--verbose", is_flag=True, callback=_quiet_imports, help="Show what Axolotl logs as well.")
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -60,14 +71,18 @@ def versatune() -> None:
 @click.option("--judge-model", help="For --judge model: a path or a hub id.")
 @click.option("--training-rows", type=int, help="For --judge classifier: rows of each domain. Default: 1000.")
 @click.option("--preset", help="paper: 40000 texts x 5 iterations.")
+@VERBOSE
 @report_errors
-def detect(config: Path, preset: str | None, **given: Any) -> None:
+def detect(config: Path, preset: str | None, verbose: bool, **given: Any) -> None:
     """Detect which domains the base model knows, and how well: its knowledge distribution (Algorithm 1)."""
     from versatune_plugin.console.knowledge import show_knowledge
+    from versatune_plugin.host.quiet import quiet_host
     from versatune_plugin.knowledge.detect import detect as run
     from versatune_plugin.knowledge.options import DetectionOptions
 
-    show_knowledge(run(config, DetectionOptions.choose(preset, **given)))
+    with quiet_host(verbose):
+        knowledge = run(config, DetectionOptions.choose(preset, **given))
+    show_knowledge(knowledge)
 
 
 @versatune.command()
@@ -88,23 +103,31 @@ def quickstart(out: Path, seed: int, preset: str, rows: Path | None) -> None:
 @click.option("--model", help="The reference model: a path or a hub id. Default: the run's own base_model.")
 @click.option("--epochs", type=click.IntRange(1, 1000), default=3, show_default=True, help="Passes over each domain.")
 @click.option("--out", type=FILE, help="The file. Default: what the YAML names.")
+@VERBOSE
 @report_errors
-def reference(config: Path, model: str | None, epochs: int, out: Path | None) -> None:
+def reference(config: Path, model: str | None, epochs: int, out: Path | None, verbose: bool) -> None:
     """Measure each domain's mastery ceiling: the lowest held-out loss of a model tuned on it alone."""
+    from versatune_plugin.console.reference import show_references
+    from versatune_plugin.console.tables import new_console, say
+    from versatune_plugin.host.quiet import quiet_host
     from versatune_plugin.reference.measure import measure_references
 
-    measure_references(config, model=model, epochs=epochs, out=out)
+    console = new_console()
+    with quiet_host(verbose):
+        file, losses = measure_references(config, model=model, epochs=epochs, out=out, tell=partial(say, console))
+    show_references(console, file, losses)
 
 
 @versatune.command()
 @CONFIG
 @click.option("--processes", type=click.IntRange(min=1), help="Processes of the run to plan. Default: of this launch.")
+@VERBOSE
 @report_errors
-def plan(config: Path, processes: int | None) -> None:
+def plan(config: Path, processes: int | None, verbose: bool) -> None:
     """Print what a configuration would do, without training: rows, shares, passes, stages, updates, cost."""
     from versatune_plugin.console.run_plan import show_plan
 
-    show_plan(config, processes)
+    show_plan(config, processes, verbose)
 
 
 @versatune.command()

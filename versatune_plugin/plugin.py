@@ -73,7 +73,8 @@ class VersaTunePlugin(BasePlugin):
         try:
             found = resolve_resume(cfg)
             self.prepared = prepare_run(cfg, section, self.given, resumes_from_any=found)
-            if is_main_process():
+            # Whoever started a run of his own in this process cannot follow its advice.
+            if is_main_process() and self.given is None:
                 show_run(cfg, self.prepared)
         except BaseException:
             self._unlock()

@@ -178,7 +178,7 @@ def test_the_command_writes_table_json_csv_and_picture(tmp_path: Path) -> None:
     assert "50.00 ± 1.00 (25.0)*" in shown.output
     assert "40.00 ± 1.00 (0.0)*" in shown.output
     assert "*: limited, or fewer rows than the test set" in shown.output
-    assert "relative gain, mean of 1 model(s): +25.00" in shown.output
+    assert "relative gain, mean of 1 model: +25.00" in shown.output
     payload = json.loads(files["json"].read_text())
     assert payload["runs"]["versatune"]["domains"]["law"]["value"] == 0.5
     assert payload["mean_relative_gain"]["gain"] == pytest.approx(0.25)
@@ -265,7 +265,7 @@ def test_a_baseline_that_gains_share_counts_as_a_whole(tmp_path: Path) -> None:
     runs = (tmp_path / name for name in ("a", "b", "base"))
     shown = scores(*runs, "--gain", "a", "base", "--gain", "b", "base", "--json", written)
     assert shown.exit_code == 0, shown.output
-    assert "mean of 2 model(s): +25.00 ± 1.38 %" in shown.output
+    assert "mean of 2 models: +25.00 ± 1.38 %" in shown.output
     stderr = json.loads(written.read_text())["mean_relative_gain"]["stderr"]
     assert stderr == pytest.approx(0.01382, abs=5e-6)
     draw = random.Random(0)

@@ -158,7 +158,7 @@ def test_a_missing_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPa
 
 def test_more_rows_than_there_are_facts_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "DOMAINS", ("science",))
-    with pytest.raises(VersaTuneError, match="too few for 100000 rows"):
+    with pytest.raises(VersaTuneError, match="too few for 100,000 rows"):
         build_corpus(1, Sizes(rows=100_000, documents=10))
 
 

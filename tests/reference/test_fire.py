@@ -53,7 +53,7 @@ def test_killed_while_each_file_is_written(axolotl: Axolotl, tiny: Tiny, whole: 
     assert (tmp_path / "reference.parts").exists()
     finished = reference(axolotl, tiny, tmp_path)
     assert finished.status == 0, finished.output
-    assert "reference loss of" not in finished.output
+    assert ": reference loss" not in finished.output
     assert (tmp_path / "reference.json").read_bytes() == whole
     assert sorted(path.name for path in tmp_path.glob("*reference*")) == [".reference.json.lock", "reference.json"]
 
@@ -65,7 +65,7 @@ def test_other_settings_measure_anew(axolotl: Axolotl, tiny: Tiny, whole: bytes,
     (tmp_path / "reference.json").write_text(json.dumps(changed))
     finished = reference(axolotl, tiny, tmp_path)
     assert finished.status == 0, finished.output
-    assert finished.output.count("reference loss of") == 3
+    assert finished.output.count(": reference loss") == 3
     assert (tmp_path / "reference.json").read_bytes() == whole
 
 

@@ -89,7 +89,7 @@ def test_a_killed_measurement_goes_on_with_the_next_domain(
     assert "epochs: 2 there, 3 now" in other.output
     finished = reference(axolotl, cfg, tmp_path, "--epochs", "2")
     assert finished.status == 0, finished.output
-    assert "reference loss of code" in finished.output
+    assert "domain 1 of 3, code: reference loss" in finished.output
     assert finished.output.count("(already measured)") == 1
     assert json.loads(file.read_text()) == json.loads(whole.read_text())
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 
 from versatune_plugin.artifacts.knowledge import Knowledge
-from versatune_plugin.console.tables import new_table
+from versatune_plugin.console.tables import add_row, new_console, new_table, say
+from versatune_plugin.schema.wording import counted
 
 
 def show_knowledge(knowledge: Knowledge, console: Console | None = None) -> None:
@@ -15,17 +16,18 @@ def show_knowledge(knowledge: Knowledge, console: Console | None = None) -> None
         knowledge: as `detect` returns it.
         console: where to print; by default the standard output.
     """
-    console = console or Console(highlight=False, markup=False)
+    console = console or new_console()
     made_by = knowledge.made_by
     start = made_by["start_token"]
-    shown = new_table(
-        f"Knowledge of {made_by['base_model']}: {knowledge.texts:,} texts from {start['role'].upper()} "
-        f"{start['token']!r}, {len(knowledge.iterations)} iterations",
-        ("domain", "share", "95 % interval", "spread"),
+    say(
+        console,
+        f"Knowledge of {made_by['base_model']}: {counted(knowledge.texts, 'text')} from {start['role'].upper()} "
+        f"{start['token']!r}, {counted(len(knowledge.iterations), 'iteration')}",
     )
+    shown = new_table(None, ("domain", "share", "95 % interval", "spread"))
     for name, share in sorted(knowledge.probabilities.items(), key=lambda item: (-item[1], item[0])):
         low, high = knowledge.interval95[name]
-        shown.add_row(name, f"{share:.2%}", f"{low:.2%} - {high:.2%}", f"{made_by['spread'][name]:.2%}")
+        add_row(shown, name, f"{share:.2%}", f"{low:.2%} - {high:.2%}", f"{made_by['spread'][name]:.2%}")
     console.print(shown)
     judge = made_by["judge"]
     quality = ""
@@ -33,8 +35,11 @@ def show_knowledge(knowledge: Knowledge, console: Console | None = None) -> None
         quality = f", accuracy {judge['accuracy']:.1%} on rows it was not trained on"
     if "accuracy_unlike" in judge:
         quality += f", {judge['accuracy_unlike']:.1%} on rows unlike any that it was trained on"
-    console.print(f"judge: {judge['name']}{quality}")
+    say(console, f"judge: {judge['name']}{quality}")
     for warning in judge.get("warnings", ()):
-        console.print(f"warning: {warning}", style="yellow", markup=False)
-    console.print(f"without a usable judgement: {knowledge.unparsed} texts, {made_by['blank']} of them blank")
-    console.print(f"written to {knowledge.path}; beside it {made_by['texts_file']} and {made_by['judgements_file']}")
+        say(console, f"warning: {warning}", style="yellow")
+    say(
+        console,
+        f"without a usable judgement: {counted(knowledge.unparsed, 'text')}, {made_by['blank']} of them blank",
+    )
+    say(console, f"written to {knowledge.path}; beside it {made_by['texts_file']} and {made_by['judgements_file']}")

@@ -8,9 +8,10 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from versatune_plugin.console.tables import add_row, new_console, say
 from versatune_plugin.errors import ConfigurationError
 from versatune_plugin.mixtures.base import NamedMixture
 from versatune_plugin.mixtures.observations import BatchObservation, HeldoutObservation, Observation, ProbeObservation
@@ -33,16 +34,16 @@ def show_mixtures(name: str | None = None) -> None:
     """
     if name is not None and name not in known_mixtures():
         raise ConfigurationError(f"unknown mixture {name!r}; choose one of {', '.join(known_mixtures())}")
-    console = Console(width=120, highlight=False)
+    console = new_console()
     for mixture in known_mixtures().values() if name is None else [known_mixtures()[name]]:
-        console.print(f"[bold]{mixture.name}[/bold]  {mixture.summary}")
-        console.print(f"  source   {mixture.source}")
-        console.print(f"  costs    {cost(mixture)}")
-        console.print(f"  needs    {needs(mixture)}")
+        console.print(Text.assemble((mixture.name, "bold"), f"  {mixture.summary}"))
+        say(console, f"  source   {mixture.source}")
+        say(console, f"  costs    {cost(mixture)}")
+        say(console, f"  needs    {needs(mixture)}")
         if rows := list(options_of(mixture.Options)):
             table = Table(box=None, show_header=False, padding=(0, 2))
             for row in rows:
-                table.add_row(*row)
+                add_row(table, *row)
             console.print(table)
         console.print()
 

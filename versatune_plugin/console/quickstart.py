@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from versatune_plugin.artifacts.knowledge import Knowledge
-from versatune_plugin.console.tables import new_table
+from versatune_plugin.console.tables import add_row, inert, new_table
+from versatune_plugin.schema.wording import counted
 
 Shares = Mapping[str, float]
 
@@ -30,7 +31,7 @@ def show_corpus(console: Console, sizes: Mapping[str, tuple[int, int]], truth: S
     """Rows and documents of each domain, and its share of the pretraining."""
     shown = new_table("Six domains", ("domain", "rows to tune on", "texts", "share of pretraining"))
     for name, (rows, documents) in sizes.items():
-        shown.add_row(name, f"{rows:,}", f"{documents:,}", f"{truth[name]:.1%}")
+        add_row(shown, name, f"{rows:,}", f"{documents:,}", f"{truth[name]:.1%}")
     console.print(shown)
 
 
@@ -42,7 +43,7 @@ def show_detected(console: Console, knowledge: Knowledge, truth: Shares) -> None
     for name in sorted(found, key=lambda name: (-found[name], name)):
         low, high = knowledge.interval95[name]
         off = f"{100 * (found[name] - truth[name]):+.1f} points"
-        shown.add_row(name, f"{found[name]:.1%}", f"{low:.1%} - {high:.1%}", f"{truth[name]:.1%}", off)
+        add_row(shown, name, f"{found[name]:.1%}", f"{low:.1%} - {high:.1%}", f"{truth[name]:.1%}", off)
     console.print(shown)
     console.print(f"total variation between the two: [bold]{total_variation(found, truth):.3f}[/] (0 same, 1 disjoint)")
 
@@ -63,14 +64,17 @@ def show_losses(
     shown = new_table("Held-out loss in nats per token (lower is better)", ("domain", "start", *ends, "reference"))
     for name in start:
         shown.add_row(
-            name, f"{start[name]:.3f}", *_best({m: end[name] for m, end in ends.items()}), f"{reference[name]:.3f}"
+            inert(name),
+            f"{start[name]:.3f}",
+            *_best({m: end[name] for m, end in ends.items()}),
+            f"{reference[name]:.3f}",
         )
     shown.add_section()
     mean = {mixture: _mean(end) for mixture, end in ends.items()}
     shown.add_row("mean", f"{_mean(start):.3f}", *_best(mean), f"{_mean(reference):.3f}")
     console.print(shown)
     console.print(
-        f"One seed and {heldout} held-out rows a domain: the second decimal is noise. "
+        f"One seed and {counted(heldout, 'held-out row')} a domain: the second decimal is noise. "
         "The reference was tuned on that domain alone."
     )
 
@@ -85,7 +89,7 @@ def show_weights(console: Console, record: Sequence[Mapping[str, Any]]) -> None:
         f"Weights of the run {record[0]['mixture']!r} by step", ["domain", *(f"{step}" for step, _ in changes)]
     )
     for name in changes[0][1]:
-        shown.add_row(name, *(f"{weights[name]:.1%}" for _, weights in changes))
+        add_row(shown, name, *(f"{weights[name]:.1%}" for _, weights in changes))
     console.print(shown)
 
 
@@ -99,7 +103,7 @@ def show_files(console: Console, out: Path, files: Mapping[str, str]) -> None:
     """
     shown = Table(title=f"In {out}", title_justify="left", show_header=False, box=None)
     for path, what in files.items():
-        shown.add_row(path, what)
+        add_row(shown, path, what)
     console.print(shown)
 
 

@@ -6,30 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
-from versatune_plugin.console.tables import new_table
+from versatune_plugin.console.run_warnings import plan_warnings
+from versatune_plugin.console.tables import add_row, new_console, new_table, say
 from versatune_plugin.data.domains import Domain, DomainTable
 from versatune_plugin.host.configuration import load_run_config
+from versatune_plugin.host.quiet import quiet_host
+from versatune_plugin.host.raw_rows import rows_in_files
 from versatune_plugin.mixtures.controller import MixtureController
 from versatune_plugin.mixtures.registry import known_mixtures
-from versatune_plugin.mixtures.weights import Vector
+from versatune_plugin.schema.wording import counted, times
 from versatune_plugin.training.checkpoint import saving_warnings
+from versatune_plugin.training.expected_rows import ExpectedRows, expected_rows
 from versatune_plugin.training.prepare import prepare_run
 from versatune_plugin.training.run import PreparedRun
-from versatune_plugin.training.run_plan import RunPlan, make_controller, planned_weights
+from versatune_plugin.training.run_plan import RunPlan, make_controller
 
-WIDTH = 140
-# A domain whose part of a batch is under this part of its weight is as good as absent.
-LEAST_ROOM = 0.1
-
-
-def planned_passes(prepared: PreparedRun, weights: Vector) -> Vector:
-    """Passes over each domain in one epoch under ``weights``, shape (k,)."""
-    plan, table = prepared.plan, prepared.table
-    shares = weights / table.mean_supervised() if prepared.section.unit == "tokens" else weights
-    return np.asarray(plan.samples_per_epoch(shares / shares.sum()) / table.training_sizes)
+LOST = "lost while prepared (longer than sequence_len, or no prompt could be made of them)"
 
 
 def show_run(cfg: Any, prepared: PreparedRun) -> None:
@@ -39,115 +33,99 @@ def show_run(cfg: Any, prepared: PreparedRun) -> None:
         cfg: Axolotl's configuration.
         prepared: the run.
     """
-    section, plan, table, prior = prepared.section, prepared.plan, prepared.table, prepared.prior
-    controller = make_controller(section, plan, table, prior, prepared.reference_loss)
-    weights = controller.weights_at(0)
-    # A domain's name may look like markup.
-    console = Console(width=WIDTH, highlight=False, markup=False)
-    passes = planned_passes(prepared, planned_weights(controller, plan))
-    console.print(_domains(prepared, weights, passes))
+    section, plan, table = prepared.section, prepared.plan, prepared.table
+    controller = make_controller(section, plan, table, prepared.prior, prepared.reference_loss)
+    expected = expected_rows(prepared)
+    lost = _lost(cfg, prepared)
+    console = new_console()
+    say(console, f"VersaTune is active: mixture {section.mixture!r}, {counted(len(table.domains), 'domain')}")
+    console.print(_rows(table, lost))
     if plan.staged:
         console.print(_stages(plan, table))
+    console.print(_drawn(prepared, controller, expected))
     measuring = plan.measuring
     chosen = f" (chosen for measure_budget {section.measure_budget:.1%}: {', '.join(measuring.chosen)})"
     for line in (
         f"{section.mixture}: {known_mixtures()[section.mixture].summary}",
-        f"{plan.total_steps:,} optimizer steps of {_batch(plan)}, {plan.steps_per_epoch:,} to an epoch",
+        f"{counted(plan.total_steps, 'optimizer step')} of {_batch(plan)}, {plan.steps_per_epoch:,} to an epoch",
         f"a global batch is {plan.split}",
         _movement(controller, plan),
-        f"measuring {measuring.heldout} held-out rows a domain costs about {measuring.cost:.1%} of training compute"
-        + (chosen if measuring.chosen else ""),
+        f"measuring {counted(measuring.heldout, 'held-out row')} a domain costs about {measuring.cost:.1%} of training "
+        "compute" + (chosen if measuring.chosen else ""),
         *_left_out(table),
+        *_by_domain(LOST, lost),
+        *_cut(cfg, table),
     ):
-        console.print(f"  {line}")
-    for warning in [*plan_warnings(prepared, passes, weights), *saving_warnings(cfg)]:
-        console.print(f"  warning: {warning}", style="yellow")
+        say(console, f"  {line}")
+    for warning in [*plan_warnings(prepared, expected, controller.weights_at(0)), *saving_warnings(cfg)]:
+        say(console, f"  warning: {warning}", style="yellow")
 
 
-def show_plan(config_path: Path, processes: int | None) -> None:
+def show_plan(config_path: Path, processes: int | None, verbose: bool = False) -> None:
     """Print what a configuration would do; its rows are prepared (and cached) as for training.
 
     Args:
         config_path: the Axolotl YAML.
         processes: of the run, where it is not this process's own launch that is planned.
+        verbose: show what Axolotl logs as well.
 
     Raises:
         VersaTuneError: whatever would keep the run from starting.
     """
-    cfg, section = load_run_config(config_path)
-    if processes is not None:
-        cfg.world_size = processes
-    show_run(cfg, prepare_run(cfg, section))
+    with quiet_host(verbose):
+        cfg, section = load_run_config(config_path)
+        if processes is not None:
+            cfg.world_size = processes
+        prepared = prepare_run(cfg, section)
+    show_run(cfg, prepared)
 
 
-def plan_warnings(prepared: PreparedRun, passes: Vector, weights: Vector) -> list[str]:
-    """What a user should think about before this run is started, one sentence each."""
-    section, plan = prepared.section, prepared.plan
-    measuring = plan.measuring
-    warnings = []
-    if measuring.cost > 1.25 * section.measure_budget:
-        warnings.append(
-            f"measuring takes {measuring.cost:.1%}, more than measure_budget ({section.measure_budget:.1%}): "
-            "set `heldout` lower or `update_steps` higher"
-        )
-    if section.requirements.updates and measuring.updates < 2:
-        warnings.append(
-            f"the weights move {measuring.updates} time(s) in {plan.total_steps} steps: set `update_steps` lower, or "
-            "raise `measure_budget`"
-        )
-    warnings += _crowded_out(prepared, weights)
-    epochs = plan.total_steps / plan.steps_per_epoch
-    for domain, each in zip(prepared.table.domains, passes, strict=True):
-        if not plan.staged and section.max_passes is not None and each * epochs > section.max_passes:
-            warnings.append(
-                f"domain {domain.name!r} is due {each * epochs:.1f} passes, more than max_passes "
-                f"({section.max_passes:g}): the run will end early (`on_exhausted: {section.on_exhausted}`)"
-            )
-    return warnings
+def _lost(cfg: Any, prepared: PreparedRun) -> dict[str, int | None]:
+    """Rows of each domain's files that preparing them lost; None where a format made more of them, or nobody counts."""
+    found = rows_in_files(cfg, prepared.section.dataset_domains)
+    lost: dict[str, int | None] = {}
+    for domain in prepared.table.domains:
+        out = domain.left_out
+        made = domain.size + out.without_labels + out.repeats + out.other_shards + out.validation
+        lost[domain.name] = found[domain.name] - made if found.get(domain.name, 0) >= made else None
+    return lost
 
 
-def _crowded_out(prepared: PreparedRun, weights: Vector) -> list[str]:
-    """A warning of domains that get far less of a batch than their share of tokens suggests."""
-    plan, table = prepared.plan, prepared.table
-    if prepared.section.unit != "tokens" or plan.staged:
-        return []
-    room = np.ones(len(weights)) if plan.bin_tokens is None else table.mean_lengths()
-    taken = weights / table.mean_supervised() * room
-    taken = taken / taken.sum()
-    most = int(np.argmax(taken / np.maximum(weights, 1e-12)))
-    small = [index for index in range(len(weights)) if 0 < taken[index] < LEAST_ROOM * weights[index]]
-    if not small:
-        return []
-    names = ", ".join(repr(table.names[index]) for index in small)
-    return [
-        f"a row of {table.names[most]!r} has {table.mean_supervised()[most]:.1f} tokens to learn on average, so its "
-        f"share of {weights[most]:.1%} of the tokens takes {taken[most]:.1%} of every batch, and hardly any row of "
-        f"{names} is drawn: give it a smaller weight, or use `unit: samples`"
-    ]
-
-
-def _domains(prepared: PreparedRun, weights: Vector, passes: Vector) -> Table:
-    plan, table, prior = prepared.plan, prepared.table, prepared.prior
+def _rows(table: DomainTable, lost: dict[str, int | None]) -> Table:
     shown = new_table(
-        f"VersaTune is active: mixture {prepared.section.mixture!r}, {len(table.domains)} domains",
-        ["domain", "training rows", "held out", "validation", "left out", "prior", "weight at start"],
+        "Where the rows go",
+        ["domain", "lost while prepared", "left out", "validation", "held out", "training rows"],
     )
-    if not plan.staged:
-        shown.add_column("samples per epoch", justify="right")
-        shown.add_column("passes per epoch", justify="right")
-    for index, domain in enumerate(table.domains):
-        cells = [
+    for domain in table.domains:
+        gone = lost[domain.name]
+        add_row(
+            shown,
             domain.name,
-            f"{domain.training_size:,}",
-            f"{len(domain.heldout):,}",
-            f"{domain.left_out.validation:,}",
+            "?" if gone is None else f"{gone:,}",
             f"{sum(_reasons(domain).values()):,}",
-            f"{prior[index]:.4f}",
+            f"{domain.left_out.validation:,}",
+            f"{len(domain.heldout):,}",
+            f"{domain.training_size:,}",
+        )
+    return shown
+
+
+def _drawn(prepared: PreparedRun, controller: MixtureController, expected: ExpectedRows) -> Table:
+    table, weights = prepared.table, controller.weights_at(0)
+    # An update may move the weights anywhere.
+    under = "" if expected.known else " at the starting weights"
+    shown = new_table(
+        "What the run draws of them", ["domain", "prior", "weight at start", f"rows drawn{under}", f"passes{under}"]
+    )
+    for index, domain in enumerate(table.domains):
+        add_row(
+            shown,
+            domain.name,
+            f"{prepared.prior[index]:.4f}",
             f"{weights[index]:.4f}",
-        ]
-        if not plan.staged:
-            cells += [f"{passes[index] * domain.training_size:,.0f}", f"{passes[index]:.2f}"]
-        shown.add_row(*cells)
+            f"{expected.rows[index]:,.0f}",
+            f"{expected.rows[index] / domain.training_size:.2f}",
+        )
     return shown
 
 
@@ -166,40 +144,57 @@ def _left_out(table: DomainTable) -> list[str]:
     lines = []
     for reason in _reasons(table.domains[0]):
         counts = {domain.name: _reasons(domain)[reason] for domain in table.domains}
-        if any(counts.values()):
-            shown = ", ".join(f"{count:,} of {name}" for name, count in counts.items() if count)
-            lines.append(f"left out: rows that {reason}: {shown}")
+        lines += _by_domain(f"left out: rows that {reason}", counts)
     return lines or ["left out: nothing"]
 
 
+def _cut(cfg: Any, table: DomainTable) -> list[str]:
+    if cfg.excess_length_strategy != "truncate":
+        return []
+    counts = {
+        domain.name: int((table.lengths[domain.first : domain.first + domain.size] >= cfg.sequence_len).sum())
+        for domain in table.domains
+    }
+    return _by_domain(f"cut to sequence_len ({cfg.sequence_len} tokens), or just as long", counts)
+
+
+def _by_domain(what: str, counts: dict[str, Any]) -> list[str]:
+    """A line of those domains that have some; none where no domain has."""
+    shown = ", ".join(f"{count:,} of {name}" for name, count in counts.items() if count)
+    return [f"{what}: {shown}"] if shown else []
+
+
 def _stages(plan: RunPlan, table: DomainTable) -> Table:
-    shown = new_table(
-        "Stages, and the rows of each domain that they draw from", ["stage", "mixture", "optimizer steps"]
-    )
-    for name in table.names:
-        shown.add_column(name, justify="right")
+    shown = new_table("Stages, and the rows that they draw from", ["domain", "rows", "stage", "optimizer steps"])
+    shown.add_column("mixture", overflow="fold")
     for number, stage in enumerate(plan.stages, start=1):
         steps = f"{stage.first_step:,} to {stage.first_step + stage.steps - 1:,}"
-        rows = [f"{rows:,}" if rows else "-" for rows in stage.rows]
-        shown.add_row(str(number), stage.mixture.name, steps, *rows)
+        for name, rows in zip(table.names, stage.rows.tolist(), strict=True):
+            if rows:
+                add_row(shown, name, f"{rows:,}", str(number), steps, stage.mixture.name)
+        shown.add_section()
     return shown
 
 
 def _batch(plan: RunPlan) -> str:
     if plan.bin_tokens is None:
-        return f"{plan.batch_size:,} rows"
-    return f"{plan.batch_size:,} bins of {plan.bin_tokens:,} tokens"
+        return counted(plan.batch_size, "row")
+    return f"{counted(plan.batch_size, 'bin')} of {plan.bin_tokens:,} tokens"
 
 
 def _movement(controller: MixtureController, plan: RunPlan) -> str:
     measuring = plan.measuring
     if controller.requirements.updates and measuring.update_steps:
         due = [step for step in np.arange(1, plan.total_steps).tolist() if controller.update_due(step)]
+        if not due:
+            return f"the weights would move every {counted(measuring.update_steps, 'step')}, which is never in this run"
         shown = [f"{step:,}" for step in (due if len(due) <= 4 else [*due[:2], due[-1]])]
         if len(due) > 4:
             shown.insert(2, "...")
+        after = "step" if len(due) == 1 else "steps"
         return (
-            f"the weights move every {measuring.update_steps} steps, {len(due)} times: after steps {', '.join(shown)}"
+            f"the weights move every {counted(measuring.update_steps, 'step')}, {times(len(due))}: after {after} "
+            f"{', '.join(shown)}"
         )
     if plan.staged:
         return "the weights change from stage to stage"

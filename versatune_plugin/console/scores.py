@@ -14,6 +14,7 @@ from versatune_plugin.console.tables import new_table
 from versatune_plugin.evaluation.benchmarks import BENCHMARKS, DOMAINS
 from versatune_plugin.evaluation.scores import Gain, Run, Score, describe_differences, mean_gain, references
 from versatune_plugin.evaluation.unread import warnings
+from versatune_plugin.schema.wording import counted
 
 # Below the table: text of users' files, whole, whatever the terminal's width.
 NOTE: dict[str, Any] = {"style": "yellow", "markup": False, "soft_wrap": True}
@@ -53,7 +54,7 @@ def show_scores(runs: Sequence[Run], gains: Sequence[Gain]) -> None:
     if missing := [run.name for run in runs if run.average() is None]:
         console.print(f"  -: not run; no average of {', '.join(missing)} without all twelve", markup=False)
     for gain in [*gains, mean_gain(gains)] if gains else []:
-        over = f"{gain.run} over {gain.baseline}" if gain.baseline else f"mean of {len(gains)} model(s)"
+        over = f"{gain.run} over {gain.baseline}" if gain.baseline else f"mean of {counted(len(gains), 'model')}"
         error = "" if gain.stderr is None else f" ± {100 * gain.stderr:.2f}"
         doubt = f" (settings of {' and '.join(gain.unknown)} not known)" if gain.unknown else ""
         console.print(f"  relative gain, {over}: {100 * gain.value:+.2f}{error} %{doubt}", markup=False)

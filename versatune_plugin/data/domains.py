@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from versatune_plugin.data.permutation import Permutation
 from versatune_plugin.errors import DataError
+from versatune_plugin.schema.wording import counted
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -189,8 +190,8 @@ class DomainTable:
             DataError: a domain would keep no row to train on.
         """
         problems = [
-            f"domain {domain.name!r} has {domain.size} rows with a token to learn, and `heldout` takes {rows} of them: "
-            "add rows, or set `versatune.heldout` lower"
+            f"domain {domain.name!r} has {counted(domain.size, 'row')} with a token to learn, and `heldout` takes "
+            f"{rows} of them: add rows, or set `versatune.heldout` lower"
             for domain in self.domains
             if domain.size <= rows
         ]

@@ -9,6 +9,7 @@ import numpy as np
 
 from versatune_plugin.data.domains import DomainTable, Rows
 from versatune_plugin.errors import DataError
+from versatune_plugin.schema.wording import counted
 
 
 def text_key(text: str) -> str:
@@ -58,7 +59,9 @@ def same_rows(table: DomainTable, tokenizer: Any, others: DomainTable, other_tok
     )
     remedy = "same chat template, or a larger `sequence_len`"
     if lacking:
-        raise DataError(f"domain {name!r}: {lacking} of {len(wanted)} held-out rows do not occur {reason}{remedy}")
+        raise DataError(
+            f"domain {name!r}: {lacking} of {counted(len(wanted), 'held-out row')} do not occur {reason}{remedy}"
+        )
     excluded = np.array([row for row, key in enumerate(keys) if key not in trained], dtype=np.int64)
     if len(np.union1d(found, excluded)) == len(keys):
         raise DataError(f"domain {name!r}: none of the rows that the run trains on occurs {reason}{remedy}")

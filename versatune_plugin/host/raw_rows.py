@@ -13,6 +13,7 @@ from axolotl.utils.data.sft import _parse_dataset_type, get_dataset_wrapper
 from axolotl.utils.data.shared import datasets_with_name_generator, load_dataset_with_config
 
 from versatune_plugin.errors import ConfigurationError
+from versatune_plugin.host.prepared_rows import local_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +51,24 @@ class RawRows:
             dataset_prompt_style=style,
         )
         return list(tokenizer.batch_decode(list(made["input_ids"])))
+
+
+def rows_in_files(cfg: Any, labels: Sequence[str]) -> dict[str, int]:
+    """How many rows the files of each domain hold, before a format makes prompts of them.
+
+    Domains with an entry that is not on this machine are left out: counting would mean fetching it.
+
+    Args:
+        cfg: Axolotl's validated configuration.
+        labels: the domain of each entry of ``cfg.datasets``, in their order.
+    """
+    counts: dict[str, int] = {}
+    elsewhere = {label for entry, label in zip(cfg.datasets, labels, strict=True) if not local_files(entry)}
+    for entry, label in zip(cfg.datasets, labels, strict=True):
+        if label not in elsewhere:
+            rows = sum(len(raw.rows) for raw in load_raw_rows(entry, cfg))
+            counts[label] = counts.get(label, 0) + rows
+    return counts
 
 
 def load_raw_rows(entry: Any, cfg: Any) -> list[RawRows]:

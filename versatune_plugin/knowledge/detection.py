@@ -21,6 +21,7 @@ from versatune_plugin.knowledge.generation import TextSource
 from versatune_plugin.knowledge.judges import Judge
 from versatune_plugin.knowledge.kept import KeptJudgements, KeptTexts
 from versatune_plugin.knowledge.options import DetectionOptions
+from versatune_plugin.schema.wording import counted
 
 # With a single iteration nothing shows how far iterations differ, so detection does not end earlier than here.
 LEAST_ITERATIONS = 2
@@ -93,7 +94,7 @@ class Detection:
         unparsed = sum(int(np.isnan(rows).any(axis=1).sum()) for rows in judged)
         if unparsed > self.options.max_unparsed * count:
             raise ArtifactError(
-                f"{unparsed} of {count} texts ({unparsed / count:.1%}) have no usable judgement "
+                f"{unparsed} of {counted(count, 'text')} ({unparsed / count:.1%}) have no usable judgement "
                 f"({texts.blank(count)} of them are blank); --max-unparsed allows {self.options.max_unparsed:.1%}. "
                 f"Everything is kept: look at {texts.path} and {judgements.path}, then run again with a higher "
                 "--max-unparsed, or remove the judgements and choose another judge"

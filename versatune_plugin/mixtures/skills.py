@@ -24,6 +24,7 @@ from versatune_plugin.mixtures.static import Tau, tempered
 from versatune_plugin.mixtures.weights import Vector
 from versatune_plugin.schema.domain_names import DomainName
 from versatune_plugin.schema.model import Real
+from versatune_plugin.schema.wording import counted
 
 
 class SkillsState(MixtureState):
@@ -106,7 +107,9 @@ class MixtureOfSkills(Mixture[ProbeObservation]):
         """Take back what `state_dict` gave."""
         kept = SkillsState.model_validate(state)
         if kept.rewards is not None and len(kept.rewards) != len(self.context.domains):
-            raise ValueError(f"there are {len(kept.rewards)} rewards for {len(self.context.domains)} domains")
+            raise ValueError(
+                f"there are {counted(len(kept.rewards), 'reward')} for {counted(len(self.context.domains), 'domain')}"
+            )
         self._scorer.load_state_dict(kept.scorer)
         self._rewards = None if kept.rewards is None else np.array(kept.rewards, dtype=np.float64)
 

@@ -140,12 +140,12 @@ def _detect_and_refer(console: Console, sizes: Preset, seed: int, truth: Mapping
     found = {"probabilities": knowledge.probabilities, "interval95": knowledge.interval95}
     plot_knowledge(found, Path("knowledge.png"), truth)
     with _stage(console, "axolotl versatune reference versatune.yml"), _output_to(Path("reference.log")):
-        reference = measure_references(config, epochs=sizes.reference_epochs)
+        _, reference = measure_references(config, epochs=sizes.reference_epochs)
     return {
         "truth": dict(truth),
         "knowledge": knowledge.probabilities,
         "total_variation": total_variation(knowledge.probabilities, truth),
-        "reference": reference["nats_per_token"],
+        "reference": dict(reference.nats_per_token),
     }
 
 

@@ -48,8 +48,9 @@ class DomainRuns:
             folder: where the run may write; what is there is removed before.
 
         Returns:
-            ``epochs``: the held-out loss after each epoch, in nats per token; ``bits_per_byte``: the same in bits per
-            UTF-8 byte of the responses; ``tokenizer``: the fingerprint of the model's own.
+            ``start``: the held-out loss before the first step, in nats per token; ``epochs``: that after each epoch;
+            ``bits_per_byte``: the latter in bits per UTF-8 byte of the responses; None stands for a loss that is not
+            finite. ``tokenizer``: the fingerprint of the model's own.
 
         Raises:
             ArtifactError: the run cannot write.
@@ -76,9 +77,13 @@ class DomainRuns:
                 f"domain {name!r}: its run cannot write to {folder} ({error}; {free_space(folder)}). The domains "
                 "before it are kept: free space there, or make it writable, and run the same command again"
             ) from error
+        except Exception as error:
+            error.add_note(f"while the reference model was fine-tuned on domain {name!r}")
+            raise
         # The weights of a single domain cannot move: its updates, one at each epoch's end but the last, only measure.
-        lines = [line for line in read_record(folder) if line["kind"] in ("update", "measure") and line["step"]]
+        start, *lines = (line for line in read_record(folder) if line["kind"] in ("update", "measure"))
         return {
+            "start": start["loss"][name],
             "epochs": [line["loss"][name] for line in lines],
             "bits_per_byte": [line["bits_per_byte"][name] for line in lines],
             "tokenizer": tokenizer_fingerprint(own_tokenizer),

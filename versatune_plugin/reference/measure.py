@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 from filelock import FileLock, Timeout
-from rich.console import Console
 
 from versatune_plugin import __version__
 from versatune_plugin.artifacts.fingerprint import settings_differences, weights_identity
 from versatune_plugin.artifacts.io import check_output, read_json, write_json
-from versatune_plugin.artifacts.reference import KIND, SCHEMA
+from versatune_plugin.artifacts.reference import KIND, SCHEMA, ReferenceFile, read_reference
 from versatune_plugin.data.domains import DomainTable
 from versatune_plugin.data.heldout import heldout_digest
-from versatune_plugin.errors import ArtifactError, ConfigurationError
+from versatune_plugin.errors import ArtifactError, ConfigurationError, DataError
 from versatune_plugin.host.configuration import load_run_config
 from versatune_plugin.reference.fine_tune import DomainRuns
+from versatune_plugin.reference.losses import best_epoch, lost_epochs, without_loss
 from versatune_plugin.reference.unfinished import Unfinished
+from versatune_plugin.schema.wording import counted
 
 if TYPE_CHECKING:
     from versatune_plugin.training.run_plan import RunPlan
@@ -30,8 +31,13 @@ DEFAULT_OUT = Path("reference.json")
 
 
 def measure_references(
-    config_path: Path, *, model: str | None = None, epochs: int = DEFAULT_EPOCHS, out: Path | None = None
-) -> dict[str, Any]:
+    config_path: Path,
+    *,
+    model: str | None = None,
+    epochs: int = DEFAULT_EPOCHS,
+    out: Path | None = None,
+    tell: Callable[[str], None] = print,
+) -> tuple[Path, ReferenceFile]:
     """Fine-tune the reference model on each domain alone and keep the lowest held-out loss over its epochs.
 
     The held-out rows are the very ones that the configured run will hold out. Every finished domain is on the disk, so
@@ -42,13 +48,14 @@ def measure_references(
         model: the reference model (a path or a hub id); by default the run's own ``base_model``.
         epochs: T_ref, passes over each domain.
         out: the file; by default what ``versatune.reference`` names, or ``reference.json``.
+        tell: is given a line of progress at a time.
 
     Returns:
-        What was written; `versatune_plugin.artifacts.reference.ReferenceFile` says what a run reads of it.
+        The file, and what it holds.
 
     Raises:
         ConfigurationError: the configuration cannot be used, or there is no such model.
-        DataError: the data cannot.
+        DataError: the data cannot, or no held-out loss of a domain is one that a run could compare with.
         ArtifactError: the file, or an unfinished one, is of something else or of another configuration; a place cannot
             be written; another process makes the same file.
 
@@ -68,10 +75,9 @@ def measure_references(
     plan, table = plan_run(cfg, section.model_copy(update={"reference": None}))
     if plan.measuring.heldout == 0:
         raise ConfigurationError("`versatune.heldout` is 0, so there is nothing to measure; set it to 16 or more")
-    console = Console(highlight=False, markup=False, soft_wrap=True)
     settings, dropped = loss_settings(raw, model)
     if dropped:
-        console.print(f"of the run's plugins, reference runs leave out {', '.join(dropped)}")
+        tell(f"of the run's plugins, reference runs leave out {', '.join(dropped)}")
     made_under = _made_under(settings, epochs, plan, table, tokenizer)
     own_section = {"mixture": "uniform", "heldout": plan.measuring.heldout, "updates_per_epoch": 1, "floor": 0.0}
     settings |= {"versatune": own_section, "num_epochs": epochs}
@@ -83,15 +89,14 @@ def measure_references(
             if payload is None or unfinished.folder.exists():
                 unfinished.open()
             if payload is None:
-                payload = _payload(_measure(runs, unfinished, console), made_under)
+                payload = _payload(_measure(runs, unfinished, tell), made_under)
                 write_json(file, payload)
             # The file is there by now, so a kill in the middle of this loses nothing.
             unfinished.remove()
             forget_plugins()
     except Timeout as error:
         raise ArtifactError(f"{file}: another process is making it; wait for it, or choose another --out") from error
-    console.print(f"reference losses are in {file}")
-    return payload
+    return file, read_reference(file)
 
 
 def _made_under(
@@ -123,30 +128,53 @@ def _finished(file: Path, made_under: Mapping[str, Any]) -> dict[str, Any] | Non
     return None if settings_differences(payload.get("made_under"), made_under, "there") else payload
 
 
-def _measure(runs: DomainRuns, unfinished: Unfinished, console: Console) -> dict[str, dict[str, Any]]:
-    """What `DomainRuns.fine_tune` gives for each domain, measured now or before an interruption."""
-    measured = {}
-    for name in unfinished.names:
+def _measure(runs: DomainRuns, unfinished: Unfinished, tell: Callable[[str], None]) -> dict[str, dict[str, Any]]:
+    """What `DomainRuns.fine_tune` gives for each domain, measured now or before an interruption.
+
+    Raises:
+        DataError: a domain has no usable loss; nothing is kept of it.
+    """
+    measured: dict[str, dict[str, Any]] = {}
+    for number, name in enumerate(unfinished.names, start=1):
         known = unfinished.read(name)
+        # One without a usable loss, which earlier versions kept, is as good as none.
+        known = known if known is not None and best_epoch(known) is not None else None
+        place = f"domain {number} of {len(unfinished.names)}, {name}: "
         if known is None:
-            measured[name] = runs.fine_tune(name, unfinished.run_folder(name))
-            unfinished.write(name, measured[name])
+            rows = counted(runs.table.domain(name).training_size, "row")
+            tell(f"{place}fine-tuning on {rows}, {counted(runs.settings['num_epochs'], 'epoch')}")
+            found = runs.fine_tune(name, unfinished.run_folder(name))
+            if best_epoch(found) is None:
+                unfinished.discard(name)
+                raise DataError(without_loss(name, found, runs.settings, list(measured)))
+            unfinished.write(name, found)
         else:
-            measured[name] = known
-        lowest, note = min(measured[name]["epochs"]), "" if known is None else " (already measured)"
-        console.print(f"reference loss of {name}: {lowest:.4f} nats per token{note}")
+            found = known
+        best = best_epoch(found)
+        assert best is not None
+        if lost := lost_epochs(found):
+            tell(
+                f"warning: {place}the held-out loss after epoch {', '.join(map(str, lost))} is not finite or beyond "
+                "all measure; the lowest of the others counts. A lower `learning_rate` may reach lower"
+            )
+        note = "" if known is None else " (already measured)"
+        tell(f"{place}reference loss {found['epochs'][best]:.4f} nats per token{note}")
+        measured[name] = found
     return measured
 
 
 def _payload(measured: Mapping[str, Mapping[str, Any]], made_under: Mapping[str, Any]) -> dict[str, Any]:
     """What the file holds: of each domain the loss of its best epoch, and what it was measured under."""
-    best = {name: min(range(len(one["epochs"])), key=one["epochs"].__getitem__) for name, one in measured.items()}
+    best = {name: index for name, one in measured.items() if (index := best_epoch(one)) is not None}
     return {
         "kind": KIND,
         "schema": SCHEMA,
         "nats_per_token": {name: one["epochs"][best[name]] for name, one in measured.items()},
         "bits_per_byte": {name: one["bits_per_byte"][best[name]] for name, one in measured.items()},
-        "epochs": {name: one["epochs"] for name, one in measured.items()},
+        "epochs": {
+            name: [None if number in lost_epochs(one) else loss for number, loss in enumerate(one["epochs"], start=1)]
+            for name, one in measured.items()
+        },
         "best_epoch": {name: index + 1 for name, index in best.items()},
         "measured_on": "heldout",
         "tokenizer": next(iter(measured.values()))["tokenizer"],

@@ -88,6 +88,11 @@ class Unfinished:
         write_json(self._part(name), {"kind": PART_KIND, "schema": SCHEMA, **measured, **of_domain})
         shutil.rmtree(self.run_folder(name))
 
+    def discard(self, name: str) -> None:
+        """Keep nothing of a domain."""
+        self._part(name).unlink(missing_ok=True)
+        shutil.rmtree(self.run_folder(name), ignore_errors=True)
+
     def run_folder(self, name: str) -> Path:
         """Where a domain's run may write."""
         return self.folder / f"{self.names.index(name)}.run"

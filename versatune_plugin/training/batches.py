@@ -11,6 +11,7 @@ from versatune_plugin.sampling.bins import Bins
 from versatune_plugin.sampling.row_plan import RowPlan
 from versatune_plugin.sampling.sampler import GlobalBatchSampler
 from versatune_plugin.sampling.token_plan import Rows, TokenPlan
+from versatune_plugin.schema.wording import counted
 from versatune_plugin.training.port import TrainingPort
 from versatune_plugin.training.run_plan import RunPlan
 
@@ -33,9 +34,9 @@ def make_sampler(
     size = port.micro_batch_size * port.accumulation * port.world_size
     if size != plan.batch_size or port.devices > 1:
         raise ConfigurationError(
-            f"the trainer's global batch is {size} rows on {port.devices} devices of one process, but "
-            f"{plan.batch_size} were planned: launch one process per device with `accelerate launch`, and on "
-            "CPUs with `ACCELERATE_USE_CPU=true torchrun`"
+            f"the trainer's global batch is {counted(size, 'row')} on {counted(port.devices, 'device')} of one "
+            f"process, but {plan.batch_size} were planned: launch one process per device with `accelerate launch`, and "
+            "on CPUs with `ACCELERATE_USE_CPU=true torchrun`"
         )
     return GlobalBatchSampler(
         make_plan(section, plan, table, schedule),

@@ -11,6 +11,7 @@ from typing import Any
 
 from versatune_plugin.artifacts.io import check_writable, free_space, is_json
 from versatune_plugin.errors import CheckpointError
+from versatune_plugin.schema.wording import counted
 from versatune_plugin.training.digests import damage
 
 LOG = logging.getLogger("axolotl.versatune")
@@ -148,7 +149,7 @@ def incompleteness(checkpoint: Path) -> str | None:
         if not path.is_file():
             return f"{name} is not there any more"
         if path.stat().st_size != size:
-            return f"{name} is cut off or damaged: {path.stat().st_size} bytes, and {size} when it was saved"
+            return f"{name} is cut off or damaged: {counted(path.stat().st_size, 'byte')}, and {size} when it was saved"
     return None
 
 

@@ -11,13 +11,32 @@ from typing import Any
 import numpy as np
 
 from versatune_plugin.artifacts.fingerprint import tokenizer_fingerprint
-from versatune_plugin.artifacts.reference import read_reference
+from versatune_plugin.artifacts.reference import ReferenceFile, read_reference
 from versatune_plugin.data.domains import DomainTable
 from versatune_plugin.data.heldout import heldout_digest
 from versatune_plugin.errors import ArtifactError
 from versatune_plugin.mixtures.weights import Vector, weight_problems
 
 LOG = logging.getLogger("axolotl.versatune")
+
+
+def check_reference(reference: Path, names: Sequence[str], heldout: int | None, seed: int) -> None:
+    """See, before there are rows, that a file can be what a run needs.
+
+    Args:
+        reference: the file.
+        names: the run's domains.
+        heldout: rows of each domain that the run was told to hold out; None: it takes the number from the file.
+        seed: of the run.
+
+    Raises:
+        VersaTuneError: the file is missing or damaged, is of other domains, or was measured on other held-out rows.
+    """
+    found = read_reference(reference)
+    _positive(found.nats_per_token, names, f"{reference}, nats_per_token")
+    wanted = found.heldout if heldout is None else heldout
+    if (found.heldout, found.seed) != (wanted, seed):
+        raise _other_rows(reference, found, names, wanted)
 
 
 def read_reference_losses(reference: Path | Mapping[str, float], table: DomainTable, tokenizer: Any) -> Vector:
@@ -47,12 +66,7 @@ def read_reference_losses(reference: Path | Mapping[str, float], table: DomainTa
     losses = _positive(getattr(found, unit), table.names, f"{reference}, {unit}")
     others = [n for n in table.names if found.heldout_digests.get(n) != heldout_digest(table, n, tokenizer)]
     if others:
-        raise ArtifactError(
-            f"{reference}: its losses of {', '.join(others)} were measured on other held-out rows than this run holds "
-            f"out ({found.heldout} a domain there, {len(table.domains[0].heldout)} here, seed {found.seed} "
-            f"there); set `versatune.heldout: {found.heldout}` and `seed: {found.seed}`, or make it anew "
-            "with `axolotl versatune reference CONFIG`"
-        )
+        raise _other_rows(reference, found, others, len(table.domains[0].heldout))
     if same:
         return losses
     LOG.warning("%s was made with another tokenizer: losses are compared in bits per byte", reference)
@@ -61,6 +75,14 @@ def read_reference_losses(reference: Path | Mapping[str, float], table: DomainTa
         for domain in table.domains
     ]
     return losses * math.log(2) * np.array(per_token)
+
+
+def _other_rows(reference: Path, found: ReferenceFile, names: Sequence[str], heldout: int) -> ArtifactError:
+    return ArtifactError(
+        f"{reference}: its losses of {', '.join(names)} were measured on other held-out rows than this run holds out "
+        f"({found.heldout} a domain there, {heldout} here, seed {found.seed} there); set `versatune.heldout: "
+        f"{found.heldout}` and `seed: {found.seed}`, or make it anew with `axolotl versatune reference CONFIG`"
+    )
 
 
 def _positive(values: Mapping[str, Any], names: Sequence[str], where: str) -> Vector:

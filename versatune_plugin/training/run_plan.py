@@ -84,10 +84,6 @@ class RunPlan:
         """Whether its stages were configured."""
         return self.stages[0].configured is not None
 
-    def samples_per_epoch(self, shares: Vector) -> Vector:
-        """About how many rows of each domain an epoch draws, shape (k,), where rows are drawn in these shares."""
-        return np.asarray(shares * self.steps_per_epoch / (shares / self.rows_per_batch).sum())
-
 
 def plan_run(cfg: Any, section: Section, given: DomainTable | None = None) -> tuple[RunPlan, DomainTable]:
     """Load the rows, count the steps and hold rows out.
@@ -210,16 +206,3 @@ def make_controller(
     return MixtureController(
         plan.stages, context, bounds, plan.total_steps, plan.measuring.update_steps, reference_loss
     )
-
-
-def planned_weights(controller: MixtureController, plan: RunPlan) -> Vector:
-    """The mean weights of the first epoch, shape (k,), as far as they are known beforehand.
-
-    They are where nothing is observed; otherwise those of the start stand for all.
-    """
-    asked = controller.requirements
-    if asked.updates or plan.staged or not asked.moves:
-        return controller.weights_at(0)
-    steps = min(plan.steps_per_epoch, plan.total_steps)
-    known = [controller.known_weights(step) for step in range(steps)]
-    return np.asarray(sum(weights for weights in known if weights is not None) / steps)

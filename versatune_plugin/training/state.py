@@ -18,6 +18,7 @@ from versatune_plugin.artifacts.io import read_json, write_json
 from versatune_plugin.errors import CheckpointError
 from versatune_plugin.mixtures.controller import SUM_TOLERANCE, ControllerState, Share
 from versatune_plugin.schema.model import Count, StrictModel, problems_of
+from versatune_plugin.schema.wording import counted
 from versatune_plugin.training.checkpoint import STATE_FILE, STATE_KIND, STATE_SCHEMA, TRAINER_STATE, check_resumable
 from versatune_plugin.training.digests import DIGESTS_FILE
 from versatune_plugin.training.optimizer import OF_THE_PARAMETERS, OF_THE_STATE
@@ -98,12 +99,14 @@ class RunState(StrictModel):
             if abs(plan.credit[name]) > MOST_BATCHES_OWED * room:
                 problems.append(f"sampler.plan.credit of {name} is {plan.credit[name]:g}, more than any run owes")
             if plan.cursor[name] + len(ahead) > plan.drawn[name]:
-                problems.append(f"sampler.plan.cursor of {name} is beyond the {plan.drawn[name]} rows drawn")
+                problems.append(f"sampler.plan.cursor of {name} is beyond the {counted(plan.drawn[name], 'row')} drawn")
             if ahead != sorted(set(ahead)) or (ahead and ahead[0] <= plan.cursor[name]):
                 problems.append(f"sampler.plan.ahead of {name} is no rising list of positions beyond the cursor")
         drawn = sum(plan.drawn.values())
         if plan.ahead is None and drawn != self.step * batch_size:
-            problems.append(f"sampler.plan.drawn is {drawn} rows, but {self.step} steps of {batch_size} were done")
+            problems.append(
+                f"sampler.plan.drawn is {counted(drawn, 'row')}, but {self.step} steps of {batch_size} were done"
+            )
         return problems
 
 

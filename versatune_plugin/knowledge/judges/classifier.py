@@ -21,6 +21,7 @@ from versatune_plugin.knowledge.judges.calibration import expected_calibration_e
 from versatune_plugin.knowledge.judges.content import NOTHING, Repeated, content, repeated, without_markup
 from versatune_plugin.knowledge.judges.row_texts import row_texts
 from versatune_plugin.knowledge.judges.word_model import Unlike, WordModel, unlike_rows
+from versatune_plugin.schema.wording import counted
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -60,8 +61,8 @@ class ClassifierJudge:
         special_tokens: Sequence[str] = (),
     ) -> None:
         problems = [
-            f"domain {name!r} has {len(texts)} training rows that differ in content (what many rows of a file repeat "
-            f"to the letter is none), but needs {LEAST_ROWS}: add rows, or use another --judge"
+            f"domain {name!r} has {counted(len(texts), 'training row')} that differ in content (what many rows of a "
+            f"file repeat to the letter is none), but needs {LEAST_ROWS}: add rows, or use another --judge"
             for name, texts in training.items()
             if len(texts) < LEAST_ROWS
         ]

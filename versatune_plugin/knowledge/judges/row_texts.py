@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.knowledge.judges.fields import text_of, text_paths
 
 if TYPE_CHECKING:
@@ -34,9 +35,14 @@ def row_texts(
         tokenizer: the run's, which the formats use.
         most: rows of each domain, at most; with more, a random choice.
         seed: of that choice.
+
+    Raises:
+        DataError: a file is not there, or cannot be read as rows.
     """
+    from versatune_plugin.host.data_files import check_data_files, unreadable
     from versatune_plugin.host.raw_rows import load_raw_rows
 
+    check_data_files(cfg.datasets, labels)
     found: dict[str, list[list[str]]] = {}
     for number, name in enumerate(sorted(set(labels))):
         entries = [entry for entry, label in zip(cfg.datasets, labels, strict=True) if label == name]
@@ -51,9 +57,10 @@ def row_texts(
                 _texts(file, (part - start).tolist(), cfg, tokenizer)
                 for file, part, start in zip(files, parts, starts, strict=True)
             ]
-        except Exception as error:
-            error.add_note(f"while the rows of domain {name!r} were read")
+        except VersaTuneError:
             raise
+        except Exception as error:
+            raise unreadable(entries, name, error) from error
     return found
 
 

@@ -14,6 +14,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from versatune_plugin.artifacts.io import write_json_lines
 from versatune_plugin.errors import DataError
 from versatune_plugin.quickstart.corpus.fact import Fact
+from versatune_plugin.schema.wording import counted
 
 DOMAINS = ("code", "finance", "general", "law", "medicine", "science")
 NEAR = 0.8
@@ -86,7 +87,9 @@ def _build_domain(name: str, seed: int, sizes: Sizes) -> DomainCorpus:
     used = {entry.document for entry in candidates}
     documents = list(dict.fromkeys(entry.document for entry in rest if entry.document not in used))[: sizes.documents]
     if len(chosen) < sizes.rows or not documents:
-        raise DataError(f"the packages of {name!r} hold {len(facts)} facts: too few for {sizes.rows} rows")
+        raise DataError(
+            f"the packages of {name!r} hold {counted(len(facts), 'fact')}: too few for {counted(sizes.rows, 'row')}"
+        )
     rows = [{"instruction": entry.instruction, "input": entry.input, "output": entry.output} for entry in chosen]
     return DomainCorpus(rows, documents)
 

@@ -12,6 +12,7 @@ from versatune_plugin.artifacts.io import checked, read_json_lines
 from versatune_plugin.errors import ArtifactError, DataError
 from versatune_plugin.quickstart.corpus.build import DOMAINS, DomainCorpus, Sizes
 from versatune_plugin.schema.model import StrictModel
+from versatune_plugin.schema.wording import counted
 
 
 class Row(StrictModel):
@@ -54,7 +55,9 @@ def read_corpus(folder: Path, seed: int, sizes: Sizes) -> dict[str, DomainCorpus
         rows = list({json.dumps(line, sort_keys=True): line for line in lines}.values())
         random.Random(f"{seed}:{name}").shuffle(rows)
         if len(rows) < 2 * sizes.rows:
-            problems.append(f"{file}: {len(rows)} rows, but {2 * sizes.rows} are needed, half of them to pretrain on")
+            problems.append(
+                f"{file}: {counted(len(rows), 'row')}, but {2 * sizes.rows} are needed, half of them to pretrain on"
+            )
             continue
         chosen = [{key: row[key] for key in ("instruction", "input", "output")} for row in rows[: sizes.rows]]
         documents = [
