@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from versatune_plugin.errors import printable
+
 # Of what is no terminal: a file, a pipe.
 PIPED_WIDTH = 120
 # Narrower than this, tables would lose figures: the terminal may break their lines instead.
@@ -51,14 +53,7 @@ def say(console: Console, line: str, style: str = "") -> None:
 
 def inert(text: str) -> Text:
     """Text that means nothing to a terminal: no markup, and what cannot be seen is escaped."""
-    return Text(
-        "".join(
-            character
-            if character.isprintable() or character == "\n"
-            else character.encode("unicode_escape").decode("ascii")
-            for character in text
-        )
-    )
+    return Text(printable(text))
 
 
 def _heading(name: str) -> Text:
