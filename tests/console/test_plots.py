@@ -104,3 +104,15 @@ def test_more_domains_than_colours_still_look_different(tmp_path: Path) -> None:
     plot_weights([{"kind": "start", "mixture": "uniform", "weights": many, "total_steps": 5}], tmp_path / "weights.svg")
     drawing = (tmp_path / "weights.svg").read_text(encoding="utf-8")
     assert "stroke-dasharray" in drawing
+
+
+@pytest.mark.usefixtures("text_in_svg")
+def test_names_are_drawn_as_they_are(tmp_path: Path) -> None:
+    names = ["$x^2$", "$(touch victim)", "_law", "a & <b>", "{0} %s"]
+    shares = dict.fromkeys(names, 0.2)
+    plot_weights([{"kind": "start", "mixture": "$m$", "weights": shares, "total_steps": 6}], tmp_path / "weights.svg")
+    intervals = {name: [0.1, 0.3] for name in names}
+    plot_knowledge({"probabilities": shares, "interval95": intervals}, tmp_path / "knowledge.svg")
+    for picture in ("weights.svg", "knowledge.svg"):
+        text = words(tmp_path / picture)
+        assert all(name in text for name in names), text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import yaml
 
 from tests.conftest import Axolotl, Finished, Tiny
 from tests.helpers.tiny import config, write_rows
+from versatune_plugin.console.plots import plot_knowledge, plot_weights
+from versatune_plugin.schema.domain_names import domain_name
 
 # The folder that a run may not leave, but would with these.
 SURROUNDINGS = "{surroundings}"
@@ -117,6 +120,7 @@ def runs(request: pytest.FixtureRequest, axolotl: Axolotl, tiny: Tiny, tmp_path:
     section = {"mixture": "versatune", "knowledge": "knowledge/made/knowledge.json", "heldout": 3}
     section |= {"reference": "reference/made/reference.json", "update_steps": 2, "measure_budget": 1}
     cfg = config(tiny.model, renamed, made.work / "trained", made.work / "prepared", versatune=section, max_steps=4)
+    cfg["use_tensorboard"] = True
     (made.work / "cfg.yml").write_text(yaml.safe_dump(cfg), encoding="utf-8")
     known: dict[str, Any] = {"knowledge": "uniform", "reference": dict.fromkeys(names, 1.0)}
     cfg["versatune"] = section | known
@@ -130,6 +134,15 @@ def refused(runs: Runs, finished: Finished) -> bool:
     shown = [form for name in runs.names for form in (repr(name), json.dumps(name))]
     shown += [name[:60] for name in runs.names if len(name) > 5]
     return finished.status == 2 and any("".join(form.split()) in message for form in shown)
+
+
+# What would move a cursor or reorder text; progress bars begin their line anew.
+HIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def shown_names(runs: Runs) -> list[str]:
+    """The names that a table shows whole in a line, in their one spelling."""
+    return sorted({name for name in map(domain_name, runs.names) if len(name) < 30})
 
 
 # Every group takes up to half a minute.
@@ -148,6 +161,7 @@ def test_no_name_leaves_its_folder_or_arrives_changed(runs: Runs) -> None:
     detecting = ["--texts", "16", "--iterations", "1", "--max-new-tokens", "8", "--max-unparsed", "0.99"]
     faults: list[str] = []
     did: dict[str, bool] = {}
+    printed: dict[str, str] = {}
     for command, argv in {
         "plan": ["axolotl.cli.main", "versatune", "plan", "known.yml"],
         "detect": ["axolotl.cli.main", "versatune", "detect", "cfg.yml", *detecting],
@@ -156,9 +170,12 @@ def test_no_name_leaves_its_folder_or_arrives_changed(runs: Runs) -> None:
     }.items():
         finished = runs.run(*argv)
         did[command] = finished.status == 0
+        printed[command] = finished.output
         end = finished.output[-700:]
         if runs.listing() != before:
             faults.append(f"{command} wrote outside: {sorted(dict(runs.listing().items() ^ before.items()))}")
+        if hidden := HIDDEN.findall(finished.output):
+            faults.append(f"{command} lets through to the terminal: {sorted(set(hidden))!r}")
         if "Traceback (most recent call last)" in finished.output:
             faults.append(f"{command} ended in a traceback: ...{end}")
         elif not did[command] and not refused(runs, finished):
@@ -168,13 +185,34 @@ def test_no_name_leaves_its_folder_or_arrives_changed(runs: Runs) -> None:
         faults.append(f"removed: {sorted(map(str, lost))}")
     assert not faults, "\n\n".join(faults)
     assert len(set(did.values())) == 1, f"a name that one command refuses, all do: {did}"
-    if did["detect"]:
-        knowledge = json.loads((runs.work / "knowledge/made/knowledge.json").read_text(encoding="utf-8"))
-        assert sorted(knowledge["probabilities"]) == sorted(runs.names)
-    if did["reference"]:
-        references = json.loads((runs.work / "reference/made/reference.json").read_text(encoding="utf-8"))
-        assert sorted(references["nats_per_token"]) == sorted(runs.names)
-    if did["train"]:
-        lines = (runs.work / "trained/versatune.jsonl").read_text(encoding="utf-8").split("\n")
-        updates = [line for line in map(json.loads, filter(None, lines)) if line["kind"] == "update"]
-        assert sorted(updates[-1]["weights"]) == sorted(updates[-1]["rows"]) == sorted(runs.names)
+    if not did["plan"]:
+        return
+    names = sorted(map(domain_name, runs.names))
+    knowledge = json.loads((runs.work / "knowledge/made/knowledge.json").read_text(encoding="utf-8"))
+    assert sorted(knowledge["probabilities"]) == names
+    references = json.loads((runs.work / "reference/made/reference.json").read_text(encoding="utf-8"))
+    assert sorted(references["nats_per_token"]) == names
+    lines = (runs.work / "trained/versatune.jsonl").read_text(encoding="utf-8").split("\n")
+    record = list(map(json.loads, filter(None, lines)))
+    updates = [line for line in record if line["kind"] == "update"]
+    assert sorted(updates[-1]["weights"]) == sorted(updates[-1]["rows"]) == names
+    for command in ("plan", "detect", "reference", "train"):
+        lost = [name for name in shown_names(runs) if name not in printed[command]]
+        assert not lost, f"{command} does not show {lost}"
+    assert sorted(tracked(runs.work / "trained")) == names
+    plot_weights(record, runs.work / "trained" / "weights.png")
+    plot_knowledge(knowledge, runs.work / "knowledge" / "knowledge.png")
+    assert runs.listing() == before
+
+
+def tracked(folder: Path) -> set[str]:
+    """The names under which a tracker holds weights."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    tags: set[str] = set()
+    for file in folder.rglob("events.out.tfevents.*"):
+        events = EventAccumulator(str(file))
+        events.Reload()
+        tags |= set(events.Tags()["scalars"])
+    found = (re.search(r"versatune/weight/(.*)", tag, flags=re.DOTALL) for tag in tags)
+    return {match.group(1) for match in found if match}

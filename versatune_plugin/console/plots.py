@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from versatune_plugin.artifacts.record import WEIGHT_LINES
 from versatune_plugin.console.palette import PALETTE
+from versatune_plugin.errors import printable
 
 LINES = ("-", "--", ":")
 GREY = "#5F5F5F"
@@ -34,7 +35,7 @@ def plot_weights(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     ]
     last = max([start["total_steps"], *(step for step, _ in changes)])
     steps = [step for step, _ in changes] + [last]
-    figure, axes = _canvas(f"Sampling weights under the mixture “{start['mixture']}”")
+    figure, axes = _canvas(f"Sampling weights under the mixture “{_plain(start['mixture'])}”")
     final = changes[-1][1]
     styles = _styles(start["weights"])
     for name in sorted(final, key=lambda name: (-final[name], name)):
@@ -47,7 +48,7 @@ def plot_weights(records: Sequence[Mapping[str, Any]], path: Path) -> None:
             color=colour,
             linestyle=line,
             linewidth=2,
-            label=f"{name}  {shares[0]:.1%} → {shares[-1]:.1%}",
+            label=f"{_plain(name)}  {shares[0]:.1%} → {shares[-1]:.1%}",
         )
     axes.set_xlim(steps[0], last)
     axes.set_ylim(bottom=0)
@@ -96,7 +97,7 @@ def plot_knowledge(knowledge: Mapping[str, Any], path: Path, truth: Mapping[str,
             zorder=5,
         )
     axes.set_xticks(
-        list(places), [f"{name}\n{found[name]:.1%}" for name in names], rotation=30 if len(names) > 8 else 0
+        list(places), [f"{_plain(name)}\n{found[name]:.1%}" for name in names], rotation=30 if len(names) > 8 else 0
     )
     axes.set_ylim(bottom=0)
     axes.set_xlabel("domain")
@@ -104,6 +105,12 @@ def plot_knowledge(knowledge: Mapping[str, Any], path: Path, truth: Mapping[str,
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     _legend(axes)
     _save(figure, path)
+
+
+def _plain(name: str) -> str:
+    """A name that Matplotlib shows as it is: it would set what stands between dollars, and hide what begins with _."""
+    shown = printable(name).replace("$", r"\$")
+    return f"\u200a{shown}" if shown.startswith("_") else shown
 
 
 def _canvas(title: str) -> tuple[Figure, Axes]:
