@@ -24,7 +24,7 @@ def report_errors(command: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return command(*args, **kwargs)
         except VersaTuneError as error:
-            report(error)
+            report(error, sys.stderr)
             sys.exit(STATUS)
 
     return run

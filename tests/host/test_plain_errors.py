@@ -87,7 +87,7 @@ def test_axolotls_log_has_where_it_was_raised(axolotl: Axolotl, cfg: dict[str, A
     assert MISSING in ended.message
     log = (tmp_path / "out" / "debug.log").read_text()
     assert "Traceback (most recent call last)" in log
-    assert "in check_data_files" in log
+    assert "in check_files" in log
     assert log.rstrip().endswith(ended.message.rstrip())
 
 

@@ -92,7 +92,7 @@ KNOWLEDGE = {
         ({"law": 0.5, "poetry": 0.5}, ["'poetry'", "'code'", "'medicine'"]),
         ({"law": -0.5, "code": 1.0, "medicine": 0.5}, ["law"]),
         ({"law": math.nan, "code": 0.5, "medicine": 0.5}, ["law"]),
-        ({"law": 0.0, "code": 0.0, "medicine": 0.0}, ["zero"]),
+        ({"law": 0.0, "code": 0.0, "medicine": 0.0}, ["every entry is 0"]),
     ],
 )
 def test_knowledge_files(

@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from contextlib import suppress
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 from versatune_plugin.errors import VersaTuneError, printable
 
@@ -30,7 +31,7 @@ def end_plainly() -> None:
         sys.excepthook = _Hook(sys.excepthook)
 
 
-def report(error: VersaTuneError) -> None:
+def report(error: VersaTuneError, stream: TextIO | None) -> None:
     """Print the message of an error, as the last thing that this process says.
 
     Of the processes of one machine the first prints it whole; they mostly fail for the same reason, so the others
@@ -38,22 +39,27 @@ def report(error: VersaTuneError) -> None:
 
     Args:
         error: that ends this process.
+        stream: where to print; None where a process has no standard error.
     """
     where = "".join(traceback.format_exception(error))
     tee = sys.modules.get("axolotl.utils.tee")
-    if os.environ.get(DEBUG) == "1":
-        sys.stderr.write(printable(where))
-    elif tee is not None:
-        tee.file_only_stream.write(where)
+    shown = os.environ.get(DEBUG) == "1"
+    if tee is not None:
+        tee.file_only_stream.write(printable(where))
+    if stream is None:
+        return
     message = printable(str(error))
-    if os.environ.get("LOCAL_RANK", "0") != "0":
+    if os.environ.get("LOCAL_RANK", "0") != "0" and not shown:
         first, _, rest = message.partition("\n")
         message = f"rank {os.environ.get('RANK', '?')}: {first} {rest.partition(chr(10))[0].strip(' -')}".rstrip()
-    # What was printed before must not come after it.
-    sys.stdout.flush()
-    red, plain = ("\x1b[31m", "\x1b[0m") if sys.stderr.isatty() and not os.environ.get("NO_COLOR") else ("", "")
-    sys.stderr.write(f"{red}versatune: {message}{plain}\n")
-    sys.stderr.flush()
+    red, plain = ("\x1b[31m", "\x1b[0m") if stream.isatty() and not os.environ.get("NO_COLOR") else ("", "")
+    # Whoever reads them may be gone; the status is still what it is.
+    with suppress(OSError, ValueError):
+        # What was printed before must not come after it.
+        sys.stdout.flush()
+    with suppress(OSError, ValueError):
+        stream.write(f"{printable(where) if shown else ''}{red}versatune: {message}{plain}\n")
+        stream.flush()
 
 
 class _Hook:
@@ -64,6 +70,7 @@ class _Hook:
         if not isinstance(error, VersaTuneError):
             self._before(kind, error, raised_at)
             return
-        report(error)
+        # Not `sys.stderr`: the hook of torch.distributed has put a buffer there, which it drops on an exception.
+        report(error, sys.__stderr__)
         # The interpreter takes the status from here, and ends as ever: `atexit` runs, files are flushed.
         raise SystemExit(STATUS)
