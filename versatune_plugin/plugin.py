@@ -113,7 +113,12 @@ class VersaTunePlugin(BasePlugin):
         trainer.attach(MixtureRun(self.prepared, TrainerPort(trainer)))
 
     def post_train_unload(self, cfg: Any) -> None:
-        """Let another run have the output directory: everything is written."""
+        """Show what the run came to, and let another one have the output directory: everything is written."""
+        from versatune_plugin.console.run_end import show_end
+
+        # The processes know nothing of one another any more; the main one holds the lock.
+        if self._lock is not None and self.given is None:
+            show_end(self.prepared.output_dir)
         self._unlock()
 
     def _unlock(self) -> None:

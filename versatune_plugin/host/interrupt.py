@@ -40,7 +40,8 @@ def end_on_interrupt(output_dir: Path, saved: Callable[[Path], Path | None]) -> 
         )
         print(
             f"\nversatune: interrupted; the model is not trained to its end. {saved_so_far}",
-            file=sys.stderr,
+            # Whatever stands in for it: the output of reference runs is hidden.
+            file=sys.__stderr__,
             flush=True,
         )
         sys.exit(STATUS)
