@@ -124,6 +124,7 @@ def _finished(file: Path, made_under: Mapping[str, Any]) -> dict[str, Any] | Non
     """
     if not file.exists():
         return None
+    read_reference(file)
     payload = read_json(file, KIND, SCHEMA)
     return None if settings_differences(payload.get("made_under"), made_under, "there") else payload
 

@@ -6,16 +6,40 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
 
 from versatune_plugin.artifacts.fingerprint import settings_differences
-from versatune_plugin.artifacts.io import read_json, write_json
+from versatune_plugin.artifacts.io import read_artifact, read_json, write_json
 from versatune_plugin.errors import ArtifactError
+from versatune_plugin.schema.model import StrictModel
 
 PART_KIND = "versatune.reference_part"
 PARTS_KIND = "versatune.reference_parts"
 SCHEMA = 1
 INDEX_FILE = "index.json"
+
+
+# A run that diverges may have any, or none.
+Measured = Annotated[float, Field(ge=0)] | None
+
+
+class Part(StrictModel):
+    """What is kept of a domain; see `versatune_plugin.reference.fine_tune.DomainRuns.fine_tune`."""
+
+    domain: str
+    start: Measured = None
+    epochs: list[Measured] = Field(min_length=1)
+    bits_per_byte: list[Measured] = Field(min_length=1)
+    tokenizer: str
+    made_under: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _of_the_same_epochs(self) -> Part:
+        if len(self.epochs) != len(self.bits_per_byte):
+            raise ValueError(f"{len(self.epochs)} losses and {len(self.bits_per_byte)} in bits per byte")
+        return self
 
 
 @dataclass(frozen=True)
@@ -69,12 +93,14 @@ class Unfinished:
         """What `write` kept of a domain; None if it is not measured yet.
 
         Raises:
-            ArtifactError: it was measured under other settings.
+            ArtifactError: it was measured under other settings, or was edited since.
         """
         part = self._part(name)
         if not part.exists():
             return None
-        found = read_json(part, PART_KIND, SCHEMA)
+        found = read_artifact(part, PART_KIND, SCHEMA, Part).model_dump()
+        if found["domain"] != name:
+            raise ArtifactError(f"{part} is of domain {found['domain']!r}, not of {name!r}; remove {self.folder}")
         if changed := settings_differences(found["made_under"], self.made_under, "there"):
             raise ArtifactError.collected(
                 f"{part} was measured under other settings; remove {self.folder} to measure anew, or undo the change",

@@ -1,0 +1,70 @@
+"""Kept texts and judgements are read back only as they were written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from versatune_plugin.errors import ArtifactError
+from versatune_plugin.knowledge.generation import GeneratedText
+from versatune_plugin.knowledge.kept import KeptJudgements, KeptTexts
+from versatune_plugin.knowledge.options import DetectionOptions
+
+OPTIONS = DetectionOptions(texts=2, iterations=1, batch_size=2)
+DOMAINS = ("code", "law", "medicine")
+
+
+class Writes:
+    def generate(self, count: int, seed: int) -> list[GeneratedText]:
+        return [GeneratedText(f"text {number}", 2) for number in range(count)]
+
+
+class Judges:
+    def settings(self) -> dict[str, Any]:
+        return {"name": "even"}
+
+    def describe(self) -> dict[str, Any]:
+        return {}
+
+    def probabilities(self, texts: list[str]) -> np.ndarray:
+        return np.full((len(texts), 3), 1 / 3)
+
+
+def judged(folder: Path) -> np.ndarray:
+    texts = KeptTexts(folder / "texts.jsonl", "judgements.jsonl", {}, OPTIONS)
+    texts.write(1, Writes)
+    return KeptJudgements(folder / "judgements.jsonl", texts, Judges(), DOMAINS, OPTIONS).judge(1)
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value", "said"),
+    [
+        ("judgements", "probabilities", [2, -1, 0], "probabilities[0]: is 2"),
+        ("judgements", "probabilities", [0.5, 0.4, 0.0], "probabilities: sum to 0.9, not to 1"),
+        ("judgements", "probabilities", [0.5, 0.5], "has 2 probabilities for 3 domains"),
+        ("judgements", "probabilities", ["1", 0, 0], "probabilities[0]: is '1'"),
+        ("judgements", "probabilities", True, "probabilities: is true"),
+        ("judgements", "text", 7, "text: is 7"),
+        ("judgements", "index", True, "index: is true"),
+        ("judgements", "iteration", "1", "iteration: is '1'"),
+        ("texts", "text", None, "text: is null"),
+        ("texts", "tokens", -2, "tokens: is -2"),
+        ("texts", "tokens", 2.5, "tokens: is 2.5"),
+        ("texts", "odd", 1, "odd: is not known here"),
+    ],
+)
+def test_what_was_edited_is_refused(tmp_path: Path, file: str, key: str, value: Any, said: str) -> None:
+    before = judged(tmp_path)
+    assert np.array_equal(judged(tmp_path), before)
+    kept = tmp_path / f"{file}.jsonl"
+    header, first, *rest = kept.read_text().splitlines()
+    kept.write_text("\n".join([header, json.dumps({**json.loads(first), key: value}), *rest]) + "\n")
+    with pytest.raises(ArtifactError) as refused:
+        judged(tmp_path)
+    assert said in str(refused.value)
+    assert kept.name in str(refused.value)
+    assert "remove it" in str(refused.value) or "remove judgements.jsonl" in str(refused.value)
