@@ -141,7 +141,7 @@ def test_what_costs_nothing_is_checked_before_any_row_is_prepared(
     (tmp_path / "ref.json").write_text(json.dumps({**REFERENCE, "heldout": 8}))
     start = ["axolotl.cli.train"] if command == "train" else ["axolotl.cli.main", "versatune", command]
     refused = axolotl.run(*start, written(cfg, tmp_path), cwd=tmp_path)
-    assert refused.status == 1
+    assert refused.status == 2
     for told in (
         f"{missing}: no such file",
         "  - know.json: no such file; make it with `axolotl versatune detect CONFIG`",
@@ -160,7 +160,7 @@ def test_the_commands_that_make_the_files_need_no_more_than_the_rows(
     cfg["dataset_prepared_path"] = str(tmp_path / "prepared")
     cfg["datasets"][2] = {**cfg["datasets"][2], "path": str(tmp_path / "medicine.jsonl")}
     refused = axolotl.run("axolotl.cli.main", "versatune", command, written(cfg, tmp_path), cwd=tmp_path)
-    assert refused.status == 1
+    assert refused.status == 2
     last = refused.output.rpartition("versatune: ")[2]
     assert f"datasets[2] (domain 'medicine'): {tmp_path / 'medicine.jsonl'}: no such file" in last
     assert "know.json" not in last
@@ -204,7 +204,7 @@ def test_mixtures_lists_every_mixture_with_its_options() -> None:
     one = runner.invoke(versatune, ["mixtures", "skills"])
     assert one.output.strip() == paragraphs["skills"].strip()
     unknown = runner.invoke(versatune, ["mixtures", "skils"])
-    assert unknown.exit_code == 1
+    assert unknown.exit_code == 2
     assert "unknown mixture 'skils'" in unknown.output
 
 

@@ -245,7 +245,7 @@ def test_published_figures_stand_beside_ones_own(tmp_path: Path) -> None:
 def test_what_cannot_be_read(tmp_path: Path, name: str, text: str, message: str) -> None:
     (tmp_path / name).write_text(text)
     shown = scores(tmp_path / name)
-    assert shown.exit_code == 1
+    assert shown.exit_code == 2
     assert message in shown.output
 
 
@@ -282,7 +282,7 @@ def test_several_models_in_one_directory_are_not_one_run(tmp_path: Path) -> None
     write_results(results, all_at(0.5), model="org/A")
     write_results(results, {"medqa": 0.1}, model="org/B", name="results_2026-02-02.json")
     shown = scores(results)
-    assert shown.exit_code == 1
+    assert shown.exit_code == 2
     printed = " ".join(shown.output.split())
     assert "several models (org/A, org/B); give one directory for each" in printed
     assert f"axolotl versatune scores {results}/org__A {results}/org__B" in printed
@@ -296,7 +296,7 @@ def test_calls_for_one_model_make_one_run(tmp_path: Path, first: str | None, sec
     write_results(tmp_path / "one", {"medqa": 0.5}, model=first)
     write_results(tmp_path / "one", {"medmcqa": 0.3}, model=second, name="results_2026-02-02.json")
     shown = scores(tmp_path / "one")
-    assert shown.exit_code == int(refused), shown.output
+    assert shown.exit_code == 2 * refused, shown.output
     if refused:
         assert "several models (m, without a name); give one directory for each" in shown.output
         assert "axolotl versatune scores" not in shown.output
@@ -349,7 +349,7 @@ def test_the_two_variants_in_one_directory_are_two_runs(tmp_path: Path) -> None:
     assert "†: mine-chat was measured under other settings than mine" in shown.output
     assert "task is versatune-chat_medqa, but versatune_medqa in mine" in " ".join(shown.output.split())
     gained = scores(home, "--gain", "mine-chat", "mine")
-    assert gained.exit_code == 1
+    assert gained.exit_code == 2
     assert "no gain of mine-chat over mine, which were measured under different settings" in gained.output
     again = scores(tmp_path / "s.csv")
     assert "mine-chat" in again.output

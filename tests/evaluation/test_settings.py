@@ -111,7 +111,7 @@ def test_real_results_of_other_settings_in_one_directory_are_no_run(real: Real, 
     shutil.copytree(real.other, both, dirs_exist_ok=True)
     first, second = sorted(path.relative_to(both) for path in both.rglob("results*.json"))
     shown = scores(both)
-    assert shown.exit_code == 1
+    assert shown.exit_code == 2
     for message in MESSAGES:
         assert f"  {second}: {message}" in shown.output
     assert f"but 1 in {first} (versatune_medqa, versatune_medmcqa)" in shown.output
@@ -213,7 +213,7 @@ def test_every_value_of_a_result_file_is_a_setting_unless_listed(real: Real, tmp
         assert bool(named) is (expected == "setting"), (place, named)
         together = write(write(tmp_path / f"t{number}", payload, "results_1.json"), variant, "results_2.json")
         shown = scores(together)
-        assert shown.exit_code == int(expected != "irrelevant"), (place, shown.output)
+        assert shown.exit_code == 2 * (expected != "irrelevant"), (place, shown.output)
         if expected == "setting":
             # Named by the words of lm-eval's file.
             word = place[-1].removesuffix("_sha").removeprefix("model_")
@@ -260,7 +260,7 @@ def test_no_gain_over_other_settings(tmp_path: Path) -> None:
     write_results(tmp_path / "base", all_at(0.4), limit=10)
     gain = ("--gain", "mine", "base")
     shown = scores(tmp_path / "mine", tmp_path / "base", *gain)
-    assert shown.exit_code == 1
+    assert shown.exit_code == 2
     assert "no gain of mine over base, which were measured under different settings" in shown.output
     assert "limit is not set, but 10 in base" in shown.output
     assert "measure one of the two again" in shown.output

@@ -251,7 +251,7 @@ def test_a_loss_that_is_not_finite_leaves_the_weights_and_the_run_goes_on(
 
 
 def test_max_passes_ends_the_run_with_everything_saved(run: Run, axolotl: Axolotl, tmp_path: Path) -> None:
-    for choice, status in (("stop", 0), ("error", 1)):
+    for choice, status in (("stop", 0), ("error", 2)):
         out = tmp_path / choice
         section = {**SECTION, "max_passes": 1.0, "on_exhausted": choice}
         finished = axolotl.train({**run.config, "output_dir": str(out), "versatune": section})

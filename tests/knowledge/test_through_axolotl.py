@@ -176,7 +176,7 @@ def test_other_weights_under_the_same_name_are_noticed(axolotl: Axolotl, tiny: T
     weights = load_file(model / "model.safetensors")
     save_file({name: tensor + torch.tensor(1e-3) for name, tensor in weights.items()}, model / "model.safetensors")
     refused = detect(axolotl, tmp_path, cfg, *options)
-    assert refused.status == 1
+    assert refused.status == 2
     assert "versatune: knowledge.texts.jsonl was made with other settings" in refused.output
     assert re.search(r"weights: '\w{16}' in the file, '\w{16}' now", refused.output)
 
@@ -186,12 +186,12 @@ def test_refuses_several_processes_and_a_configuration_without_the_plugin(
 ) -> None:
     cfg = tiny.config(tmp_path / "out", versatune=SECTION)
     several = detect(axolotl, tmp_path, cfg, WORLD_SIZE="2")
-    assert several.status == 1
+    assert several.status == 2
     assert "detection runs in one process, but 2 were started" in several.output
     del cfg["plugins"], cfg["versatune"]
     for dataset in cfg["datasets"]:
         del dataset["domain"]
     bare = detect(axolotl, tmp_path, cfg)
-    assert bare.status == 1
+    assert bare.status == 2
     assert "does not name VersaTune" in bare.output
     assert not (tmp_path / "knowledge.texts.jsonl").exists()
