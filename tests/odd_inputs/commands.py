@@ -97,7 +97,7 @@ def configurations() -> Iterator[Case]:
         (
             "a key twice",
             "base_model: x\nbase_model: y\nplugins: [versatune]\nversatune: {mixture: uniform}\n",
-            "line 2: no YAML of a configuration: the key 'base_model' is there twice; keep one of them",
+            "cfg.yml, line 2: the key 'base_model' is there twice, and Axolotl would take the last",
         ),
     ]
     for name, content, said in odd:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -156,12 +157,14 @@ def _prepared(cfg: Any, labels: Sequence[str], name: str, with_tests: bool) -> t
 
 
 def _vocabulary(cfg: Any) -> int:
-    """How many tokens the model knows: its own, and those that Axolotl adds."""
+    """How many tokens the model knows: its own, and those that Axolotl adds; without end where it does not say."""
     from axolotl.loaders import load_tokenizer
     from axolotl.loaders.utils import load_model_config
+    from transformers import PretrainedConfig
 
-    known = load_model_config(cfg).get_text_config().vocab_size
-    return max(int(known), len(load_tokenizer(cfg)))
+    config = load_model_config(cfg)
+    known = getattr(config.get_text_config(), "vocab_size", None) if isinstance(config, PretrainedConfig) else None
+    return sys.maxsize if known is None else max(int(known), len(load_tokenizer(cfg)))
 
 
 def _chosen(cfg: Any, parts: Mapping[str, Dataset]) -> tuple[dict[str, Rows], dict[str, dict[str, int]]]:

@@ -16,7 +16,7 @@ from versatune_plugin.host.conflicts import host_conflicts
 from versatune_plugin.host.domain_labels import entry_problems, take_labels
 from versatune_plugin.host.section import Section
 from versatune_plugin.host.startup import PLUGIN_NAMES
-from versatune_plugin.host.yaml_file import read_yaml
+from versatune_plugin.host.yaml_file import check_keys, read_yaml
 from versatune_plugin.mixtures.base import NamedMixture
 from versatune_plugin.mixtures.registry import known_mixtures
 from versatune_plugin.mixtures.weights import weight_problems
@@ -37,7 +37,7 @@ def take_section(cfg: MutableMapping[str, Any]) -> Section:
     problems: list[str] = []
     if (file := cfg.get("axolotl_config_path")) and Path(file).is_file():
         # Axolotl takes the last of two equal keys, and so may have lost a section or a `domain`.
-        read_yaml(Path(file))
+        check_keys(Path(file))
     _take_overrides(cfg, problems)
     raw = cfg.get("versatune")
     if raw is None:

@@ -74,6 +74,9 @@ def _problems(entry: Mapping[str, Any]) -> Iterator[str]:
     place = Path(path).expanduser()
     if path.startswith("~") and place.exists():
         yield f"{path}: Axolotl does not know what ~ stands for; write {place}"
+    elif "://" in path:
+        # Of a server or a bucket.
+        return
     elif not Path(path).exists():
         if path.startswith((".", "/", "~")) or Path(path).suffix in SUFFIXES:
             yield f"{path}: no such file; paths are relative to the folder that the command is run in, {Path.cwd()}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -13,34 +12,41 @@ from versatune_plugin.schema.json_text import is_utf_16
 from versatune_plugin.schema.model import shown
 
 MOST_LEVELS = 64
+MERGE = "tag:yaml.org,2002:merge"
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe, with no key twice and not nested without end."""
+class _Composer(yaml.SafeLoader):
+    """Not nested without end."""
 
     levels = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         self.levels += 1
         if self.levels > MOST_LEVELS:
-            raise yaml.constructor.ConstructorError(problem=f"it is nested more than {MOST_LEVELS} deep")
+            raise yaml.YAMLError(f"it is nested more than {MOST_LEVELS} deep")
         try:
             return super().compose_node(parent, index)
         finally:
             self.levels -= 1
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[object] = set()
-        for key, _ in node.value:
-            # What `<<` merges in is meant to be written over.
-            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        problem=f"the key {shown(key.value)} is there twice; keep one of them",
-                        problem_mark=key.start_mark,
-                    )
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
+
+def check_keys(path: Path) -> None:
+    """See that no key of a YAML is there twice.
+
+    Nothing is constructed, so whatever tags stand in the file.
+
+    Args:
+        path: of an Axolotl configuration.
+
+    Raises:
+        ConfigurationError: a key is; or the file is no YAML in UTF-8; with the line.
+    """
+    text = _text(path)
+    try:
+        node = yaml.compose(text, _Composer)
+    except yaml.YAMLError as error:
+        raise _no_yaml(path, error) from error
+    _check(path, node, set())
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -52,6 +58,40 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         ConfigurationError: it cannot be read, is no YAML in UTF-8, holds no mapping, or a key twice; with the line.
     """
+    check_keys(path)
+    try:
+        found = yaml.safe_load(_text(path))
+    except yaml.YAMLError as error:
+        raise _no_yaml(path, error) from error
+    if not isinstance(found, dict):
+        held = "nothing" if found is None else shown(found)
+        raise ConfigurationError(f"{path}: holds {held}, but should hold the keys of an Axolotl configuration")
+    return found
+
+
+def _check(path: Path, node: yaml.Node | None, seen: set[int]) -> None:
+    # An alias is the very node that it stands for.
+    if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        keys: set[tuple[str, str]] = set()
+        for key, value in node.value:
+            # What `<<` merges in is meant to be written over.
+            if isinstance(key, yaml.ScalarNode) and key.tag != MERGE:
+                if (key.tag, key.value) in keys:
+                    raise ConfigurationError(
+                        f"{path}, line {key.start_mark.line + 1}: the key {shown(key.value)} is there twice, and "
+                        "Axolotl would take the last one; keep one of them"
+                    )
+                keys.add((key.tag, key.value))
+            _check(path, value, seen)
+    else:
+        for inner in node.value:
+            _check(path, inner, seen)
+
+
+def _text(path: Path) -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -59,18 +99,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if is_utf_16(data):
         raise ConfigurationError(f"{path}: is UTF-16; save it as UTF-8")
     try:
-        found = yaml.load(data.decode("utf-8-sig"), _Loader)  # noqa: S506 - a safe loader
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigurationError(
             f"{path}, line {line}: is not UTF-8 (byte 0x{data[error.start]:02x}); save the file as UTF-8"
         ) from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line_of = f", line {mark.line + 1}" if mark is not None else ""
-        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
-        raise ConfigurationError(f"{path}{line_of}: no YAML of a configuration: {problem}") from error
-    if not isinstance(found, dict):
-        held = "nothing" if found is None else shown(found)
-        raise ConfigurationError(f"{path}: holds {held}, but should hold the keys of an Axolotl configuration")
-    return found
+
+
+def _no_yaml(path: Path, error: yaml.YAMLError) -> ConfigurationError:
+    mark = getattr(error, "problem_mark", None)
+    line = f", line {mark.line + 1}" if mark is not None else ""
+    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
+    return ConfigurationError(f"{path}{line}: no YAML of a configuration: {problem}")
