@@ -131,6 +131,17 @@ def plan(config: Path, processes: int | None, verbose: bool) -> None:
 
 
 @versatune.command()
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@report_errors
+def doctor(as_json: bool) -> None:
+    """Say what is active in this environment, which versions, and what is missing."""
+    from versatune_plugin.console.doctor import show_doctor
+
+    if not show_doctor(as_json):
+        sys.exit(STATUS)
+
+
+@versatune.command()
 @click.argument("name", required=False)
 @report_errors
 def mixtures(name: str | None) -> None:

@@ -161,7 +161,7 @@ def test_no_room_left_is_told_and_leaves_the_last_checkpoint(calm: Campaign, tmp
     ):
         failed = campaign.start(limit=place)
         assert failed.status == 2, place
-        assert f"Error: {campaign.out}/{told_of}" in failed.output
+        assert f"versatune: {campaign.out}/{told_of}" in failed.output
         assert "MiB free there" in failed.output
         assert complete(campaign) == kept
         if "checkpoint" in told_of:
@@ -175,7 +175,7 @@ def test_a_place_that_cannot_be_written_is_told_before_anything_is_loaded(calm: 
     (tmp_path / "file").write_text("")
     refused = another(calm, tmp_path, output_dir=str(tmp_path / "file" / "out")).start()
     assert refused.status == 2
-    assert f"ArtifactError: {tmp_path}/file/out cannot be written (Not a directory" in refused.output
+    assert f"Artifactversatune: {tmp_path}/file/out cannot be written (Not a directory" in refused.output
     assert "so nothing was started" in refused.output
 
 
@@ -260,8 +260,8 @@ def test_a_disk_that_is_full_and_one_that_is_read_only(calm: Campaign, tmp_path:
     subprocess.run(command, cwd=tmp_path, env=env, check=True)
     full, readonly = ((tmp_path / f"{name}.log").read_text() for name in ("full", "readonly"))
     assert (tmp_path / "full.status").read_text() == "1\n"
-    assert f"CheckpointError: {disk}/out/checkpoint-6 could not be saved" in full
+    assert f"versatune: {disk}/out/checkpoint-6 could not be saved" in full
     assert f"0.0 MiB free there), and will not be resumed from. {disk}/out/checkpoint-3 is complete" in full
     assert outcome(tmp_path / "result") == outcome(calm.out)
     assert (tmp_path / "readonly.status").read_text() == "1\n"
-    assert f"ArtifactError: {disk}/out cannot be written (Read-only file system" in readonly
+    assert f"versatune: {disk}/out cannot be written (Read-only file system" in readonly
