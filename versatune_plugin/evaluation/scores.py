@@ -55,6 +55,11 @@ class Run:
         return mean_score([self.domain(name) for name in DOMAINS])
 
     @property
+    def missing(self) -> list[str]:
+        """The benchmarks that were not run."""
+        return [name for name in BENCHMARKS if name not in self.benchmarks]
+
+    @property
     def settings_known(self) -> bool:
         """Whether it is known of every score how it was measured."""
         return self.settings.keys() >= self.benchmarks.keys()
@@ -121,9 +126,10 @@ def relative_gain(run: Run, baseline: Run) -> Gain:
     """
     ours, theirs = run.average(), baseline.average()
     if ours is None or theirs is None:
-        missing = [one.name for one, score in ((run, ours), (baseline, theirs)) if score is None]
+        lacking = [f"{one.name} lacks {', '.join(one.missing)}" for one in (run, baseline) if one.missing]
         raise ArtifactError(
-            f"no average of {' and '.join(missing)}: a relative gain needs all of {', '.join(BENCHMARKS)}"
+            f"no gain of {run.name} over {baseline.name}, which is over the average of all twelve benchmarks: "
+            f"{'; '.join(lacking)}; run these, too"
         )
     if lines := describe_differences(run.unlike(baseline), baseline.name):
         raise ArtifactError(
@@ -141,6 +147,23 @@ def relative_gain(run: Run, baseline: Run) -> Gain:
         ]
     unknown = [one.name for one in (run, baseline) if not one.settings_known]
     return Gain(run.name, baseline.name, ours.value / theirs.value - 1.0, errors, unknown)
+
+
+def relative_gains(pairs: Sequence[tuple[Run, Run]]) -> list[Gain]:
+    """The gain of each run over its baseline.
+
+    Raises:
+        VersaTuneError: as of `relative_gain`, for all of them at once.
+    """
+    gains, problems = [], []
+    for run, baseline in pairs:
+        try:
+            gains.append(relative_gain(run, baseline))
+        except ArtifactError as error:
+            problems.append(str(error))
+    if problems:
+        raise ArtifactError("\n".join(problems))
+    return gains
 
 
 def describe_differences(unlike: Mapping[str, Sequence[Difference]], other: str) -> list[str]:
