@@ -141,7 +141,8 @@ def scores(
     from versatune_plugin.artifacts.io import check_writable, write_json
     from versatune_plugin.console.plots import check_plotted, plot_scores
     from versatune_plugin.console.scores import show_gains, show_scores
-    from versatune_plugin.evaluation.results import as_json, read_runs, write_csv
+    from versatune_plugin.evaluation.figures import as_json, write_csv
+    from versatune_plugin.evaluation.results import read_runs
     from versatune_plugin.evaluation.scores import relative_gains
 
     if plot is not None and plot.suffix not in PICTURES:

@@ -19,7 +19,7 @@ from versatune_plugin.artifacts.record import WEIGHT_LINES
 from versatune_plugin.console.palette import PALETTE
 from versatune_plugin.errors import ArtifactError
 from versatune_plugin.evaluation.benchmarks import DOMAINS
-from versatune_plugin.evaluation.scores import Run, Score
+from versatune_plugin.evaluation.scores import Run, Score, own_domains
 
 LINES = ("-", "--", ":")
 MARKERS = ("o", "s", "^", "D", "v")
@@ -123,7 +123,7 @@ def check_plotted(runs: Sequence[Run]) -> None:
     Raises:
         ArtifactError: no run has a score of any domain; what each of them lacks is named.
     """
-    if not any(_groups(run) for run in runs):
+    if not any(_groups(runs).values()):
         lacking = "; ".join(f"{run.name} lacks {', '.join(run.missing)}" for run in runs)
         raise ArtifactError(
             f"--plot: no run has the score of a domain, which takes both of its benchmarks: {lacking}; "
@@ -134,17 +134,19 @@ def check_plotted(runs: Sequence[Run]) -> None:
 def plot_scores(runs: Sequence[Run], path: Path) -> None:
     """Draw a group of dots for each domain and one for the average: a dot for each run, with its standard error.
 
+    Domains of the user's own stand behind the average.
+
     What a run has no score of is absent, and said in the legend.
 
     Args:
         runs: as `check_plotted` accepts them.
         path: the picture; its suffix (``.png``, ``.svg``, ``.pdf``) decides the format.
     """
-    found = [_groups(run) for run in runs]
-    groups = [name for name in (*DOMAINS, AVERAGE) if any(name in scores for scores in found)]
+    found = _groups(runs)
+    groups = [name for name, scores in found.items() if scores]
     entries = []
-    for run, scores in zip(runs, found, strict=True):
-        without = [name for name in (*DOMAINS, AVERAGE) if name not in scores]
+    for run in runs:
+        without = [name for name, scores in found.items() if run.name not in scores]
         lines = [run.name, *([f"(without {', '.join(without)})"] if without else [])]
         entries.append("\n".join(fill(line, LEGEND_LETTERS) for line in lines))
     height = max(4.8, 1 + 0.24 * sum(2 + entry.count("\n") for entry in entries))
@@ -152,9 +154,11 @@ def plot_scores(runs: Sequence[Run], path: Path) -> None:
     figure.set_figheight(height)
     looks = cycle([(colour, marker) for marker in MARKERS for colour in PALETTE])
     dots = []
-    for number, (scores, (colour, marker)) in enumerate(zip(found, looks, strict=False)):
+    for number, (run, (colour, marker)) in enumerate(zip(runs, looks, strict=False)):
         beside = 0.8 * ((number + 0.5) / len(runs) - 0.5)
-        shown = [(place + beside, scores[name]) for place, name in enumerate(groups) if name in scores]
+        shown = [
+            (place + beside, found[name][run.name]) for place, name in enumerate(groups) if run.name in found[name]
+        ]
         dots.append(
             axes.errorbar(
                 [place for place, _ in shown],
@@ -181,10 +185,15 @@ def plot_scores(runs: Sequence[Run], path: Path) -> None:
     _save(figure, path)
 
 
-def _groups(run: Run) -> dict[str, Score]:
-    """The scores of a run's domains that there are, and their average."""
-    scores = {name: run.domain(name) for name in DOMAINS} | {AVERAGE: run.average()}
-    return {name: score for name, score in scores.items() if score is not None}
+def _groups(runs: Sequence[Run]) -> dict[str, dict[str, Score]]:
+    """By domain, and for the average: the score by run, of those that have one."""
+    found = {name: [run.domain(name) for run in runs] for name in DOMAINS}
+    found[AVERAGE] = [run.average() for run in runs]
+    found |= {name: [run.mean(tasks) for run in runs] for name, tasks in own_domains(runs).items()}
+    return {
+        group: {run.name: score for run, score in zip(runs, scores, strict=True) if score is not None}
+        for group, scores in found.items()
+    }
 
 
 def _canvas(title: str, width: float = 9) -> tuple[Figure, Axes]:

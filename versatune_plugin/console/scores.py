@@ -6,10 +6,19 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from versatune_plugin.console.tables import new_table
 from versatune_plugin.evaluation.benchmarks import BENCHMARKS, DOMAINS
-from versatune_plugin.evaluation.scores import Gain, Run, Score, describe_differences, mean_gain, references
+from versatune_plugin.evaluation.scores import (
+    Gain,
+    Run,
+    Score,
+    describe_differences,
+    mean_gain,
+    own_domains,
+    references,
+)
 from versatune_plugin.evaluation.unread import warnings
 
 # Below the table: text of users' files, whole, whatever the terminal's width.
@@ -32,7 +41,16 @@ def show_scores(runs: Sequence[Run]) -> None:
             shown.add_row(f"  {benchmark}", *cells((run.benchmarks.get(benchmark) for run in runs), [benchmark]))
         shown.add_section()
     shown.add_row("[bold]average[/]", *cells((run.average() for run in runs), BENCHMARKS))
+    own = own_domains(runs)
+    for domain, tasks in own.items():
+        shown.add_section()
+        shown.add_row(f"[bold]{escape(domain)}[/]", *cells((run.mean(tasks) for run in runs), tasks))
+        for task in tasks:
+            shown.add_row(f"  {escape(task)}", *cells((run.benchmarks.get(task) for run in runs), [task]))
     console.print(shown)
+    if own:
+        line = f"  not in the average, which is of the twelve benchmarks: {', '.join(own)}"
+        console.print(line, markup=False, soft_wrap=True)
     if any(score.limited for run in runs for score in run.benchmarks.values()):
         console.print("  *: limited, or fewer rows than the test set; not comparable", style="yellow")
     for run, found in zip(runs, unlike, strict=True):
@@ -68,7 +86,7 @@ def _rows(runs: Sequence[Run]) -> list[str]:
     lines: dict[str, list[str]] = {}
     for run in runs:
         by_place: dict[str, list[str]] = {}
-        for name in (name for name in BENCHMARKS if name in run.sources):
+        for name in (name for name in (*BENCHMARKS, *run.own) if name in run.sources):
             source = run.sources[name]
             by_place.setdefault(source.where, []).append(f"{name} {source.rows[:8]}")
         for where, benchmarks in by_place.items():
