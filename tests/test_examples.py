@@ -17,7 +17,15 @@ def test_every_mixture_has_an_example() -> None:
 
     shown = {yaml.safe_load(path.read_text())["versatune"]["mixture"] for path in EXAMPLES}
     assert shown == set(MIXTURES)
-    assert {path.stem for path in EXAMPLES} >= {"versatune", "lora", "baseline", "expand", "mospec"}
+    assert {path.stem for path in EXAMPLES} >= {
+        "versatune",
+        "lora",
+        "baseline",
+        "expand",
+        "mospec",
+        "formats",
+        "completion",
+    }
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

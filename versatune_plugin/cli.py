@@ -163,37 +163,44 @@ def mixtures(name: str | None) -> None:
 )
 @click.option("--json", "json_file", type=FILE, help="Write everything as JSON.")
 @click.option("--csv", "csv_file", type=FILE, help="Write a plain table, which this command also reads.")
-@click.option("--radar", type=FILE, help="Draw the domain scores (.png, .svg, .pdf).")
+@click.option("--plot", type=FILE, help="Draw the domain scores with their errors (.png, .svg, .pdf).")
 @report_errors
 def scores(
     results: tuple[Path, ...],
     gains: tuple[tuple[str, str], ...],
     json_file: Path | None,
     csv_file: Path | None,
-    radar: Path | None,
+    plot: Path | None,
 ) -> None:
     """Domain scores of the twelve benchmarks: RESULTS are directories of lm-eval's results, or plain tables (.csv)."""
     from versatune_plugin.artifacts.io import check_writable, write_json
-    from versatune_plugin.console.scores import plot_radar, show_scores
-    from versatune_plugin.evaluation.results import as_json, read_runs, write_csv
-    from versatune_plugin.evaluation.scores import relative_gain
+    from versatune_plugin.console.plots import check_plotted, plot_scores
+    from versatune_plugin.console.scores import show_gains, show_scores
+    from versatune_plugin.evaluation.figures import as_json, write_csv
+    from versatune_plugin.evaluation.results import read_runs
+    from versatune_plugin.evaluation.scores import relative_gains
 
-    if radar is not None and radar.suffix not in PICTURES:
-        raise ConfigurationError(f"--radar {radar}: a picture is a {', '.join(PICTURES)} file; name one")
-    for file in (json_file, csv_file, radar):
-        if file is not None:
-            check_writable(file)
-            file.parent.mkdir(parents=True, exist_ok=True)
+    if plot is not None and plot.suffix not in PICTURES:
+        raise ConfigurationError(f"--plot {plot}: a picture is a {', '.join(PICTURES)} file; name one")
+    files = [file for file in (json_file, csv_file, plot) if file is not None]
+    for file in files:
+        check_writable(file)
     runs = read_runs(results)
     by_name = {run.name: run for run in runs}
     unknown = sorted({name for pair in gains for name in pair if name not in by_name})
     if unknown:
         raise ConfigurationError(f"--gain names {', '.join(unknown)}, but the runs are {', '.join(by_name)}")
-    found = [relative_gain(by_name[run], by_name[baseline]) for run, baseline in gains]
-    show_scores(runs, found)
+    # What was measured is seen before anything that cannot be made of it is refused; files are all written, or none.
+    show_scores(runs)
+    found = relative_gains([(by_name[run], by_name[baseline]) for run, baseline in gains])
+    show_gains(found)
+    if plot is not None:
+        check_plotted(runs)
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
     if json_file is not None:
         write_json(json_file, {"kind": "versatune.scores", "schema": 1, **as_json(runs, found)})
     if csv_file is not None:
         write_csv(runs, found, csv_file)
-    if radar is not None:
-        plot_radar(runs, radar)
+    if plot is not None:
+        plot_scores(runs, plot)

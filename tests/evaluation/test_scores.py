@@ -160,7 +160,7 @@ def test_relative_gains_by_hand() -> None:
     assert mean.stderr == pytest.approx(gain.stderr / math.sqrt(2))
     assert relative_gain(ours, ours).stderr == pytest.approx(0)
     assert mean_gain([gain, Gain("a", "b", 0.05, None)]).stderr is None
-    with pytest.raises(VersaTuneError, match="no average of half"):
+    with pytest.raises(VersaTuneError, match="half lacks legalbench, lawbench, medmcqa, fin"):
         relative_gain(Run("half", {"medqa": Score(0.5)}), theirs)
     with pytest.raises(VersaTuneError, match="is zero"):
         relative_gain(ours, Run("nothing", dict.fromkeys(BENCHMARKS, Score(0.0))))
@@ -172,7 +172,7 @@ def test_the_command_writes_table_json_csv_and_picture(tmp_path: Path) -> None:
     files = {kind: tmp_path / f"scores.{kind}" for kind in ("json", "csv", "png")}
     shown = scores(
         *(tmp_path / "versatune", tmp_path / "uniform", "--gain", "versatune", "uniform"),
-        *("--json", files["json"], "--csv", files["csv"], "--radar", files["png"]),
+        *("--json", files["json"], "--csv", files["csv"], "--plot", files["png"]),
     )
     assert shown.exit_code == 0, shown.output
     assert "50.00 ± 1.00 (25.0)*" in shown.output
@@ -410,3 +410,31 @@ def test_which_rows_were_scored_is_told_and_other_ones_are_another_setting(tmp_p
     assert "†: local" not in shown.output
     assert 'dataset_kwargs.source.rows is "fedcba9876543210", but "0123456789abcdef" in hub' in shown.output
     assert "rows of less: /data (medqa fedcba98)" in scores(tmp_path / "s.csv").output
+
+
+def test_the_table_stands_before_a_gain_that_cannot_be_had(tmp_path: Path) -> None:
+    write_results(tmp_path / "whole", all_at(0.5))
+    write_results(tmp_path / "part", {name: 0.4 for name in BENCHMARKS if name not in ("mbpp", "fineval")})
+    gains = ("--gain", "whole", "part", "--gain", "part", "whole", "--gain", "whole", "whole")
+    shown = scores(tmp_path / "whole", tmp_path / "part", *gains, "--csv", tmp_path / "s.csv")
+    assert shown.exit_code == 2
+    said = "which is over the average of all twelve benchmarks: part lacks fineval, mbpp; run these, too"
+    assert f"no gain of whole over part, {said}" in shown.output
+    assert f"no gain of part over whole, {said}" in shown.output
+    assert shown.output.index("50.00 ± 1.00") < shown.output.index("no gain of")
+    assert not (tmp_path / "s.csv").exists()
+
+
+def test_runs_of_some_benchmarks_are_drawn_and_those_of_no_domain_are_refused_before_anything_is_written(
+    tmp_path: Path,
+) -> None:
+    write_results(tmp_path / "half", {"medqa": 0.5, "fineval": 0.5})
+    write_results(tmp_path / "more", {"medqa": 0.5, "medmcqa": 0.5})
+    refused = scores(tmp_path / "half", "--csv", tmp_path / "new" / "s.csv", "--plot", tmp_path / "new" / "s.png")
+    assert refused.exit_code == 2
+    assert "50.00 ± 1.00" in refused.output
+    assert "half lacks legalbench, lawbench, medmcqa, financeiq, scieval" in refused.output
+    assert not (tmp_path / "new").exists()
+    drawn = scores(tmp_path / "half", tmp_path / "more", "--plot", tmp_path / "new" / "s.png")
+    assert drawn.exit_code == 0, drawn.output
+    assert (tmp_path / "new" / "s.png").read_bytes().startswith(b"\x89PNG")

@@ -42,14 +42,19 @@ def read(out: Path) -> Evaluation:
 
 
 def evaluate(
-    kind: str, out: Path, *options: str, tasks: str = "versatune_*", env: Mapping[str, str] | None = None
+    kind: str,
+    out: Path,
+    *options: str,
+    tasks: str = "versatune_*",
+    env: Mapping[str, str] | None = None,
+    cwd: Path = ROOT,
 ) -> Evaluation:
-    """``lm_eval`` with a stand-in of this kind; ``env`` is added to the environment."""
+    """``lm_eval`` with a stand-in of this kind, from the folder ``cwd``; ``env`` is added to the environment."""
     command = [sys.executable, "-m", "tests.helpers.stand_in", kind, "--tasks", tasks]
     command += ["--output_path", str(out), "--confirm_run_unsafe_code", *options]
     surroundings = os.environ | {"HF_HUB_OFFLINE": "1", "HF_ALLOW_CODE_EVAL": "1", "PYTHONPATH": str(ROOT)}
     surroundings |= env or {}
-    finished = subprocess.run(command, cwd=ROOT, env=surroundings, capture_output=True, text=True)
+    finished = subprocess.run(command, cwd=cwd, env=surroundings, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stdout[-2000:] + finished.stderr[-4000:]
     return read(out)
 

@@ -159,7 +159,9 @@ def scores() -> Iterator[Case]:
     yield command("scores of an empty folder", lambda bench: ["scores", "."], "no results of lm-eval")
     table = f"model,{some}\na,1\nb,2\n"
     yield command("a gain over nobody", _scores("t.csv", table, "--gain", "a", "nobody"), "--gain names nobody")
-    yield command("a picture of no kind", _scores("t.csv", table, "--radar", "x.odd"), "x.odd")
+    yield command("a picture of no kind", _scores("t.csv", table, "--plot", "x.odd"), "x.odd")
+    yield command("a picture of no domain", _scores("t.csv", table, "--plot", "x.png"), "a lacks lawbench")
+    yield command("a gain of no average", _scores("t.csv", table, "--gain", "a", "b"), "no gain of a over b")
     yield command("a table in a new folder", _scores("t.csv", table, "--csv", "no/where/x.csv"), *ACCEPTED)
     yield command(
         "a table below a file", _scores("t.csv", table, "--csv", "t.csv/x.csv"), "t.csv/x.csv cannot be written"

@@ -1,21 +1,31 @@
-"""Pictures of a run: how the weights of the domains moved, and what a base model knows."""
+"""Pictures: how the weights of the domains moved, what a base model knows, and what trained models score."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from versatune_plugin.artifacts.record import WEIGHT_LINES
 from versatune_plugin.console.palette import PALETTE
-from versatune_plugin.errors import printable
+from versatune_plugin.errors import ArtifactError, printable
+from versatune_plugin.evaluation.benchmarks import DOMAINS
+from versatune_plugin.evaluation.scores import Run, Score, own_domains
 
 LINES = ("-", "--", ":")
+MARKERS = ("o", "s", "^", "D", "v")
+# Letters of a name on a line: of a run's in the legend, and of a domain's below its dots.
+LEGEND_LETTERS, TICK_LETTERS = 30, 12
+AVERAGE = "average"
 GREY = "#5F5F5F"
 
 
@@ -108,14 +118,93 @@ def plot_knowledge(knowledge: Mapping[str, Any], path: Path, truth: Mapping[str,
 
 
 def _plain(name: str) -> str:
-    """A name that Matplotlib shows as it is: it would set what stands between dollars, and hide what begins with _."""
-    shown = printable(name).replace("$", r"\$")
+    """A name that a legend shows: it leaves out a label that begins with _."""
+    shown = printable(name)
     return f"\u200a{shown}" if shown.startswith("_") else shown
 
 
-def _canvas(title: str) -> tuple[Figure, Axes]:
+def check_plotted(runs: Sequence[Run]) -> None:
+    """See that there is something to draw.
+
+    Raises:
+        ArtifactError: no run has a score of any domain; what each of them lacks is named.
+    """
+    if not any(_groups(runs).values()):
+        lacking = "; ".join(f"{run.name} lacks {', '.join(run.missing)}" for run in runs)
+        raise ArtifactError(
+            f"--plot: no run has the score of a domain, which takes both of its benchmarks: {lacking}; "
+            "run some of these, or leave --plot out"
+        )
+
+
+def plot_scores(runs: Sequence[Run], path: Path) -> None:
+    """Draw a group of dots for each domain and one for the average: a dot for each run, with its standard error.
+
+    Domains of the user's own stand behind the average.
+
+    What a run has no score of is absent, and said in the legend.
+
+    Args:
+        runs: as `check_plotted` accepts them.
+        path: the picture; its suffix (``.png``, ``.svg``, ``.pdf``) decides the format.
+    """
+    found = _groups(runs)
+    groups = [name for name, scores in found.items() if scores]
+    entries = []
+    for run in runs:
+        without = [name for name, scores in found.items() if run.name not in scores]
+        lines = [run.name, *([f"(without {', '.join(without)})"] if without else [])]
+        entries.append("\n".join(fill(line, LEGEND_LETTERS) for line in lines))
+    height = max(4.8, 1 + 0.24 * sum(2 + entry.count("\n") for entry in entries))
+    figure, axes = _canvas("Scores of the domains ± standard error", width=5 + 0.17 * len(groups) * (len(runs) + 2))
+    figure.set_figheight(height)
+    looks = cycle([(colour, marker) for marker in MARKERS for colour in PALETTE])
+    dots = []
+    for number, (run, (colour, marker)) in enumerate(zip(runs, looks, strict=False)):
+        beside = 0.8 * ((number + 0.5) / len(runs) - 0.5)
+        shown = [
+            (place + beside, found[name][run.name]) for place, name in enumerate(groups) if run.name in found[name]
+        ]
+        dots.append(
+            axes.errorbar(
+                [place for place, _ in shown],
+                [100 * score.value for _, score in shown],
+                # No bar where the error is not known.
+                yerr=[math.nan if score.stderr is None else 100 * score.stderr for _, score in shown],
+                fmt=marker,
+                color=colour,
+                markersize=5,
+                elinewidth=1.2,
+                capsize=2,
+            )
+        )
+    axes.set_xticks(range(len(groups)), [fill(name, TICK_LETTERS) for name in groups])
+    axes.tick_params(axis="x", length=0)
+    axes.set_xlim(-0.5, len(groups) - 0.5)
+    for border in range(1, len(groups)):
+        axes.axvline(border - 0.5, color="#DDDDDD", linewidth=0.8)
+    axes.set_ylabel("percent")
+    legend = _legend(axes, dots, ["run"] * len(runs))
+    # Set afterwards: a label that begins with `_` would be left out.
+    for text, entry in zip(legend.get_texts(), entries, strict=True):
+        text.set_text(entry)
+    _save(figure, path)
+
+
+def _groups(runs: Sequence[Run]) -> dict[str, dict[str, Score]]:
+    """By domain, and for the average: the score by run, of those that have one."""
+    found = {name: [run.domain(name) for run in runs] for name in DOMAINS}
+    found[AVERAGE] = [run.average() for run in runs]
+    found |= {name: [run.mean(tasks) for run in runs] for name, tasks in own_domains(runs).items()}
+    return {
+        group: {run.name: score for run, score in zip(runs, scores, strict=True) if score is not None}
+        for group, scores in found.items()
+    }
+
+
+def _canvas(title: str, width: float = 9) -> tuple[Figure, Axes]:
     # A figure of its own, not pyplot's: nothing global is set up, and no window system is looked for.
-    figure = Figure(figsize=(9, 4.8), dpi=144, layout="constrained")
+    figure = Figure(figsize=(width, 4.8), dpi=144, layout="constrained")
     axes = figure.subplots()
     axes.set_title(title, loc="left", fontweight="bold")
     axes.grid(axis="y", color="#DDDDDD", linewidth=0.8)
@@ -131,12 +220,17 @@ def _styles(names: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     return dict(zip(sorted(names), looks, strict=False))
 
 
-def _legend(axes: Axes, title: str | None = None) -> None:
-    axes.legend(title=title, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, alignment="left")
+def _legend(axes: Axes, *entries: Any, title: str | None = None) -> Legend:
+    return axes.legend(
+        *entries, title=title, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, alignment="left"
+    )
 
 
 def _save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    for text in figure.findobj(Text):
+        # Names are no formulas, whatever signs they hold.
+        text.set_parse_math(False)
     unfinished = path.with_name(f".{path.name}.tmp{path.suffix}")
     figure.savefig(unfinished)
     unfinished.replace(path)

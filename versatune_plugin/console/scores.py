@@ -1,18 +1,24 @@
-"""Scores as a table on the terminal and as a radar plot."""
+"""Scores as a table on the terminal."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
-from versatune_plugin.console.palette import PALETTE
 from versatune_plugin.console.tables import new_table
 from versatune_plugin.evaluation.benchmarks import BENCHMARKS, DOMAINS
-from versatune_plugin.evaluation.scores import Gain, Run, Score, describe_differences, mean_gain, references
+from versatune_plugin.evaluation.scores import (
+    Gain,
+    Run,
+    Score,
+    describe_differences,
+    mean_gain,
+    own_domains,
+    references,
+)
 from versatune_plugin.evaluation.unread import warnings
 from versatune_plugin.schema.wording import counted
 
@@ -20,7 +26,7 @@ from versatune_plugin.schema.wording import counted
 NOTE: dict[str, Any] = {"style": "yellow", "markup": False, "soft_wrap": True}
 
 
-def show_scores(runs: Sequence[Run], gains: Sequence[Gain]) -> None:
+def show_scores(runs: Sequence[Run]) -> None:
     """Print a row for each benchmark, domain and the average, a column for each run; percent with standard errors."""
     console = Console(width=max(100, 30 + 26 * len(runs)), highlight=False)
     shown = new_table("Scores in percent ± standard error (unparsed answers)", ["", *(run.name for run in runs)])
@@ -36,7 +42,16 @@ def show_scores(runs: Sequence[Run], gains: Sequence[Gain]) -> None:
             shown.add_row(f"  {benchmark}", *cells((run.benchmarks.get(benchmark) for run in runs), [benchmark]))
         shown.add_section()
     shown.add_row("[bold]average[/]", *cells((run.average() for run in runs), BENCHMARKS))
+    own = own_domains(runs)
+    for domain, tasks in own.items():
+        shown.add_section()
+        shown.add_row(f"[bold]{escape(domain)}[/]", *cells((run.mean(tasks) for run in runs), tasks))
+        for task in tasks:
+            shown.add_row(f"  {escape(task)}", *cells((run.benchmarks.get(task) for run in runs), [task]))
     console.print(shown)
+    if own:
+        line = f"  not in the average, which is of the twelve benchmarks: {', '.join(own)}"
+        console.print(line, markup=False, soft_wrap=True)
     if any(score.limited for run in runs for score in run.benchmarks.values()):
         console.print("  *: limited, or fewer rows than the test set; not comparable", style="yellow")
     for run, found in zip(runs, unlike, strict=True):
@@ -52,35 +67,19 @@ def show_scores(runs: Sequence[Run], gains: Sequence[Gain]) -> None:
     if unknown := [run.name for run in runs if not run.settings_known]:
         console.print(f"  it is not known how {', '.join(unknown)} was measured: a plain table does not say", **NOTE)
     if missing := [run.name for run in runs if run.average() is None]:
-        console.print(f"  -: not run; no average of {', '.join(missing)} without all twelve", markup=False)
+        console.print(
+            f"  -: not run; no average of {', '.join(missing)} without all twelve", markup=False, soft_wrap=True
+        )
+
+
+def show_gains(gains: Sequence[Gain]) -> None:
+    """Print a line for each relative gain, and their mean."""
+    console = Console(highlight=False)
     for gain in [*gains, mean_gain(gains)] if gains else []:
         over = f"{gain.run} over {gain.baseline}" if gain.baseline else f"mean of {counted(len(gains), 'model')}"
         error = "" if gain.stderr is None else f" ± {100 * gain.stderr:.2f}"
         doubt = f" (settings of {' and '.join(gain.unknown)} not known)" if gain.unknown else ""
-        console.print(f"  relative gain, {over}: {100 * gain.value:+.2f}{error} %{doubt}", markup=False)
-
-
-def plot_radar(runs: Sequence[Run], path: Path) -> None:
-    """Draw the six domain scores of each run that has all of them; the suffix of ``path`` decides the format."""
-    from matplotlib.figure import Figure
-
-    angles = [2 * math.pi * number / len(DOMAINS) for number in range(len(DOMAINS))]
-    figure = Figure(figsize=(7, 6), layout="constrained")
-    axes = figure.add_subplot(projection="polar")
-    for number, run in enumerate(runs):
-        scores = [run.domain(name) for name in DOMAINS]
-        if any(score is None for score in scores):
-            continue
-        values = [100 * score.value for score in scores if score is not None]
-        colour = PALETTE[number % len(PALETTE)]
-        axes.plot([*angles, angles[0]], [*values, values[0]], color=colour, linewidth=2, label=run.name)
-        axes.fill(angles, values, color=colour, alpha=0.08)
-    axes.set_xticks(angles, list(DOMAINS))
-    axes.set_ylim(bottom=0)
-    axes.set_title("Domain scores, percent")
-    if axes.lines:
-        axes.legend(loc="upper right", bbox_to_anchor=(1.25, 1.1))
-    figure.savefig(path, dpi=150)
+        console.print(f"  relative gain, {over}: {100 * gain.value:+.2f}{error} %{doubt}", markup=False, soft_wrap=True)
 
 
 def _rows(runs: Sequence[Run]) -> list[str]:
@@ -88,7 +87,7 @@ def _rows(runs: Sequence[Run]) -> list[str]:
     lines: dict[str, list[str]] = {}
     for run in runs:
         by_place: dict[str, list[str]] = {}
-        for name in (name for name in BENCHMARKS if name in run.sources):
+        for name in (name for name in (*BENCHMARKS, *run.own) if name in run.sources):
             source = run.sources[name]
             by_place.setdefault(source.where, []).append(f"{name} {source.rows[:8]}")
         for where, benchmarks in by_place.items():

@@ -36,23 +36,34 @@ class Run:
     Attributes:
         name: of the run: its directory's, with ``-chat`` behind it for the variant for chat models, or its row's in a
             plain table.
-        benchmarks: score by benchmark; those that were not run are missing.
+        benchmarks: score by benchmark, and by task of the user's own; those that were not run are missing.
         settings: how each was measured; missing where nothing says so, as in a plain table.
         sources: which rows of each were scored; missing likewise.
+        own: domain by task of the user's own. They enter neither a domain of the paper nor the average.
     """
 
     name: str
     benchmarks: dict[str, Score] = field(default_factory=dict)
     settings: dict[str, Settings] = field(default_factory=dict)
     sources: dict[str, Source] = field(default_factory=dict)
+    own: dict[str, str] = field(default_factory=dict)
 
     def domain(self, name: str) -> Score | None:
         """The mean of a domain's two benchmarks; None unless both are there."""
-        return mean_score([self.benchmarks.get(benchmark) for benchmark in DOMAINS[name]])
+        return self.mean(DOMAINS[name])
+
+    def mean(self, names: Sequence[str]) -> Score | None:
+        """The mean of some benchmarks or tasks; None unless all are there."""
+        return mean_score([self.benchmarks.get(name) for name in names])
 
     def average(self) -> Score | None:
         """The mean of the six domains; None unless all are there."""
         return mean_score([self.domain(name) for name in DOMAINS])
+
+    @property
+    def missing(self) -> list[str]:
+        """The benchmarks that were not run."""
+        return [name for name in BENCHMARKS if name not in self.benchmarks]
 
     @property
     def settings_known(self) -> bool:
@@ -61,7 +72,7 @@ class Run:
 
     def unlike(self, other: Run) -> dict[str, list[Difference]]:
         """By benchmark that both have: what was set differently. The same, and what is not known, is left out."""
-        both = [name for name in BENCHMARKS if name in self.settings and name in other.settings]
+        both = [name for name in (*BENCHMARKS, *self.own) if name in self.settings and name in other.settings]
         found = {name: differences(self.settings[name], other.settings[name]) for name in both}
         return {name: unlike for name, unlike in found.items() if unlike}
 
@@ -96,6 +107,12 @@ class Gain:
         return math.hypot(*by_run.values())
 
 
+def own_domains(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
+    """The tasks of each domain of the user's own, in the order of their names; a run may lack some."""
+    pairs = sorted({(domain, task) for run in runs for task, domain in run.own.items()})
+    return {domain: tuple(task for other, task in pairs if other == domain) for domain, _ in pairs}
+
+
 def mean_score(scores: Sequence[Score | None]) -> Score | None:
     """The mean of independent scores, with its standard error; None if one is missing."""
     known = [score for score in scores if score is not None]
@@ -121,11 +138,13 @@ def relative_gain(run: Run, baseline: Run) -> Gain:
     """
     ours, theirs = run.average(), baseline.average()
     if ours is None or theirs is None:
-        missing = [one.name for one, score in ((run, ours), (baseline, theirs)) if score is None]
+        lacking = [f"{one.name} lacks {', '.join(one.missing)}" for one in (run, baseline) if one.missing]
         raise ArtifactError(
-            f"no average of {' and '.join(missing)}: a relative gain needs all of {', '.join(BENCHMARKS)}"
+            f"no gain of {run.name} over {baseline.name}, which is over the average of all twelve benchmarks: "
+            f"{'; '.join(lacking)}; run these, too"
         )
-    if lines := describe_differences(run.unlike(baseline), baseline.name):
+    unlike = {name: found for name, found in run.unlike(baseline).items() if name in BENCHMARKS}
+    if lines := describe_differences(unlike, baseline.name):
         raise ArtifactError(
             f"no gain of {run.name} over {baseline.name}, which were measured under different settings:\n"
             + "\n".join(f"  {line}" for line in lines)
@@ -141,6 +160,23 @@ def relative_gain(run: Run, baseline: Run) -> Gain:
         ]
     unknown = [one.name for one in (run, baseline) if not one.settings_known]
     return Gain(run.name, baseline.name, ours.value / theirs.value - 1.0, errors, unknown)
+
+
+def relative_gains(pairs: Sequence[tuple[Run, Run]]) -> list[Gain]:
+    """The gain of each run over its baseline.
+
+    Raises:
+        VersaTuneError: as of `relative_gain`, for all of them at once.
+    """
+    gains, problems = [], []
+    for run, baseline in pairs:
+        try:
+            gains.append(relative_gain(run, baseline))
+        except ArtifactError as error:
+            problems.append(str(error))
+    if problems:
+        raise ArtifactError("\n".join(problems))
+    return gains
 
 
 def describe_differences(unlike: Mapping[str, Sequence[Difference]], other: str) -> list[str]:

@@ -18,8 +18,9 @@ def warnings(run: Run) -> list[str]:
     if unread:
         shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in unread.items())
         messages.append(f"answers that could not be read count as wrong, and form is no ability: {shares}")
-    plain = [name for name, one in run.settings.items() if not one.for_chat and BENCHMARKS[name].generated]
-    chat = [name for name, one in run.settings.items() if one.for_chat]
+    ours = {name: one for name, one in run.settings.items() if name in BENCHMARKS}
+    plain = [name for name, one in ours.items() if not one.for_chat and BENCHMARKS[name].generated]
+    chat = [name for name, one in ours.items() if one.for_chat]
     if any(run.settings[name].templated for name in plain):
         messages.append(
             f"{', '.join(plain)}: a chat template, with tasks for base models; for such a model: {FOR_CHAT}"
