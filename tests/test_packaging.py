@@ -1,7 +1,7 @@
 """The three ways to install the project, each in an environment of its own, with the real pip.
 
 Such an environment borrows its dependencies from the one that runs the tests, by a path, so that it is made in seconds
-(start-up lines of a borrowed folder are not executed: only those of the environment itself are).
+(start-up files of a borrowed folder are not executed: only those of the environment itself are).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import versatune_plugin
 from versatune_plugin.host.startup import PATCHES
 
 ROOT = Path(__file__).resolve().parents[1]
+STARTUP_FILES = {"versatune.pth", "versatune.start", "_versatune_startup.py"}
 LEFT_OUT = shutil.ignore_patterns(
     ".git",
     ".venv",
@@ -59,8 +60,8 @@ class Environment:
         self.site_packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(folder)}))
         (self.site_packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
 
-    def pip(self, command: str, *arguments: str | Path) -> None:
-        run(sys.executable, "-m", "pip", "--quiet", "--python", self.python, command, *arguments)
+    def pip(self, command: str, *arguments: str | Path, **surroundings: str) -> None:
+        run(sys.executable, "-m", "pip", "--quiet", "--python", self.python, command, *arguments, **surroundings)
 
     def start(self, code: str, **environment: str) -> str:
         """What a Python of this environment prints, started far from the sources; it must not print an error."""
@@ -106,20 +107,23 @@ def read(archive: ZipFile, name: str) -> str:
     return archive.read(name).decode()
 
 
-def test_the_wheel_holds_the_package_the_tasks_and_the_start_up_line(sources: Path, wheel: Path) -> None:
+def test_the_wheel_holds_the_package_the_tasks_and_the_start_up_files(sources: Path, wheel: Path) -> None:
     def below(folder: str) -> Iterator[Path]:
         return (path.relative_to(sources) for path in (sources / folder).rglob("*") if path.is_file())
 
     with ZipFile(wheel) as archive:
         inside = {name for name in archive.namelist() if ".dist-info/" not in name}
-        line = read(archive, "versatune.pth")
+        startup = {name: read(archive, name) for name in STARTUP_FILES}
     modules = {str(path) for path in below("versatune_plugin") if path.suffix in (".py", ".json", ".yaml")}
     tasks = {f"versatune_plugin/{path}" for path in below("eval_tasks")}
     assert "versatune_plugin/eval_tasks/packaged/deeper/utils.py" in tasks
-    assert modules | tasks | {"versatune.pth", "versatune_plugin/py.typed"} <= inside
-    assert all(name == "versatune.pth" or name.startswith("versatune_plugin/") for name in inside)
+    assert modules | tasks | STARTUP_FILES | {"versatune_plugin/py.typed"} <= inside
+    assert all(name in STARTUP_FILES or name.startswith("versatune_plugin/") for name in inside)
     assert not any("__pycache__" in name for name in inside)
-    assert line.count("\n") == 1
+    # Whoever reads it sees one import of a module that lies beside it, and no code.
+    assert startup["versatune.pth"] == "import _versatune_startup; _versatune_startup.wait()\n"
+    assert startup["versatune.start"] == "_versatune_startup:wait\n"
+    assert startup["_versatune_startup.py"] == (sources / "versatune_plugin/host/waiting.py").read_text()
 
 
 def test_the_metadata(wheel: Path) -> None:
@@ -209,17 +213,60 @@ def test_the_line_finds_a_host_that_was_there_before_it(installed: Environment, 
         earlier.unlink()
 
 
+# The finders of ours, and what Axolotl would be given for the plugin's short name.
+AFTER = """
+import sys
+import axolotl.integrations.base as base
+names = [getattr(finder, "__name__", "") for finder in sys.meta_path]
+print(names.count("VersaTuneWaits"), base.load_plugin("versatune"))
+"""
+
+
+@pytest.mark.parametrize("order", ["start", "pth", "never"])
+def test_python_3_15_reads_the_start_file_instead_of_the_line(installed: Environment, host: Path, order: str) -> None:
+    reader = ROOT / "tests" / "helpers" / "site_reader.py"
+    command = [installed.python, "-P", "-S", reader, installed.site_packages, order, AFTER]
+    *executed, found = run(*command, PYTHONPATH=str(host)).splitlines()
+    editable = any(installed.site_packages.glob("__editable__*"))
+    assert [line for line in executed if "editable" not in line] == ["start _versatune_startup:wait"]
+    # From 3.18 on an editable install needs a setuptools that knows of it; without, nothing of ours is found.
+    assert found == ("1 versatune" if editable and order == "never" else "1 versatune_plugin.VersaTunePlugin")
+    switched_off = run(*command, PYTHONPATH=str(host), VERSATUNE_STARTUP="0").splitlines()[-1]
+    assert switched_off == "0 versatune"
+
+
+@pytest.mark.parametrize("order", [["pth", "start"], ["start", "pth"], ["pth", "pth", "start", "start"]])
+def test_reading_both_files_or_one_twice_is_reading_one(installed: Environment, host: Path, order: list[str]) -> None:
+    line = (installed.site_packages / "versatune.pth").read_text().strip()
+    steps = {"pth": line, "start": "__import__('pkgutil').resolve_name('_versatune_startup:wait')()"}
+    code = "\n".join(["import sys", "sys.meta_path[:] = [each for each in sys.meta_path if 'Waits' not in repr(each)]"])
+    code = "\n".join([code, *(steps[step] for step in order), AFTER])
+    assert installed.start(code, PYTHONPATH=str(host)) == "1 versatune_plugin.VersaTunePlugin\n"
+
+
 def test_the_console_script(installed: Environment) -> None:
     assert "Usage: versatune" in run(installed.bin / "versatune", "--help", cwd=installed.bin)
 
 
+def test_an_install_can_leave_the_start_up_files_out(sources: Path, host: Path, tmp_path: Path) -> None:
+    environment = Environment(tmp_path / "venv")
+    build = ["--no-index", "--no-deps", "--no-build-isolation", sources]
+    environment.pip("install", *build, VERSATUNE_STARTUP="0")
+    assert not STARTUP_FILES & {path.name for path in environment.site_packages.iterdir()}
+    code = "import axolotl.integrations.base as base; print(base.load_plugin('versatune'))"
+    assert environment.start(code, PYTHONPATH=str(host)) == "versatune\n"
+    folder = run(environment.bin / "versatune", "tasks").strip()
+    assert (Path(folder) / "packaged" / "deeper" / "packaged.yaml").is_file()
+
+
 def test_uninstalling_leaves_nothing_behind(wheel: Path, tmp_path: Path) -> None:
     environment = Environment(tmp_path / "venv")
-    before = sorted(environment.site_packages.iterdir())
+    before = sorted(environment.site_packages.rglob("*"))
     environment.pip("install", "--no-index", "--no-deps", wheel)
-    assert (environment.site_packages / "versatune.pth").is_file()
+    assert {path.name for path in environment.site_packages.iterdir()} >= STARTUP_FILES
     environment.pip("uninstall", "--yes", "versatune")
-    assert sorted(environment.site_packages.iterdir()) == before
+    # pip leaves the folder of compiled modules, as it does for every package with a module at the top.
+    assert sorted(path for path in environment.site_packages.rglob("*") if path.name != "__pycache__") == before
 
 
 @pytest.mark.parametrize("rest", ["nothing", "a broken package", "an unreadable package"])
@@ -229,7 +276,8 @@ def test_the_line_harms_no_interpreter_when_the_package_cannot_be_imported(
     environment = Environment(tmp_path / "venv")
     (environment.site_packages / "borrowed.pth").unlink()
     with ZipFile(wheel) as archive:
-        archive.extract("versatune.pth", environment.site_packages)
+        for name in STARTUP_FILES:
+            archive.extract(name, environment.site_packages)
     package = environment.site_packages / "versatune_plugin"
     if rest == "a broken package":
         package.mkdir()
@@ -239,3 +287,6 @@ def test_the_line_harms_no_interpreter_when_the_package_cannot_be_imported(
         (package / "__init__.py").symlink_to("__init__.py")
     code = "import axolotl.integrations.base as base; print(base.load_plugin('versatune'))"
     assert environment.start(code, PYTHONPATH=str(host)) == "versatune\n"
+    reader = ROOT / "tests" / "helpers" / "site_reader.py"
+    read_as_3_15 = [environment.python, "-P", "-S", reader, environment.site_packages, "start", code]
+    assert run(*read_as_3_15, PYTHONPATH=str(host)).splitlines()[-1] == "versatune"

@@ -152,6 +152,14 @@ def mixtures(name: str | None) -> None:
 
 
 @versatune.command()
+def tasks() -> None:
+    """Print the folder of the evaluation tasks, for `lm_eval --include_path`."""
+    from versatune_plugin.host.startup import eval_tasks_directory
+
+    click.echo(eval_tasks_directory())
+
+
+@versatune.command()
 @click.argument("results", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--gain",

@@ -64,7 +64,20 @@ def test_installing_it_imports_nothing() -> None:
         "versatune_plugin",
         "versatune_plugin.host",
         "versatune_plugin.host.startup",
+        "versatune_plugin.host.waiting",
     }
+
+
+def test_what_python_calls_at_its_start_imports_nothing(tmp_path: Path) -> None:
+    """The file as it lies in site-packages, without the package; a finder of ours and no more is what it adds."""
+    (tmp_path / "waiting.py").write_text((ROOT / "versatune_plugin/host/waiting.py").read_text())
+    seen = child(
+        "before, finders = set(sys.modules), len(sys.meta_path)",
+        "import waiting; waiting.wait(); waiting.wait()",
+        "print(json.dumps([sorted(set(sys.modules) - before), len(sys.meta_path) - finders]))",
+        path=tmp_path,
+    )
+    assert seen == [["waiting"], 1]
 
 
 @pytest.mark.parametrize(

@@ -79,10 +79,13 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_hosts(tmp_path_factory.mktemp("hosts"), pause + BASE, config, pause + TASKS)
 
 
-def startup_line() -> str:
+def startup_line(folder: Path) -> str:
+    """The line that site-packages has, and in this folder what it imports."""
     with patch("setuptools.setup"):
-        line: str = runpy.run_path(str(ROOT / "setup.py"))["STARTUP_LINE"]
-    return line
+        files: dict[str, str] = runpy.run_path(str(ROOT / "setup.py"))["STARTUP_FILES"]
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return files["versatune.pth"]
 
 
 def faults(hosts: Path, line: str, processes: int) -> dict[int, Any]:
@@ -105,4 +108,4 @@ def faults(hosts: Path, line: str, processes: int) -> dict[int, Any]:
 )
 @pytest.mark.parametrize("start", ["the line in site-packages", "by hand, late"])
 def test_threads_that_import_at_once_see_each_module_patched_once(hosts: Path, start: str, processes: int) -> None:
-    assert faults(hosts, startup_line() if start == "the line in site-packages" else "", processes) == {}
+    assert faults(hosts, startup_line(hosts) if start == "the line in site-packages" else "", processes) == {}

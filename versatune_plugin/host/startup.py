@@ -1,8 +1,8 @@
 """The start-up hook: what an installed VersaTune changes in Axolotl and in lm-eval, and how.
 
-Installing VersaTune puts one line, ``versatune.pth`` (written in setup.py), into site-packages. Python executes it at
-every start; it imports nothing and changes nothing, but waits for a program to import one of three modules
-(:class:`VersaTuneWaits`). Once one of them is loaded, :func:`patch` replaces one function in it:
+Installing VersaTune has Python call `versatune_plugin.host.waiting.wait` at every start (setup.py says how); it changes
+nothing, but waits for a program to import one of three modules. Once one of them is loaded, :func:`patch` replaces one
+function in it:
 
 ``axolotl.integrations.base``   ``load_plugin``
     takes ``versatune`` as a short name of the plugin, so that ``plugins: [versatune]`` works.
@@ -27,14 +27,14 @@ import _thread
 import os
 import sys
 
+from versatune_plugin.host.waiting import SWITCH, VersaTuneWaits
+
 TYPE_CHECKING = False  # type checkers take it as true; importing `typing` for it would cost milliseconds
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from importlib.machinery import ModuleSpec
+    from collections.abc import Callable
     from types import ModuleType
     from typing import Any
 
-SWITCH = "VERSATUNE_STARTUP"
 SECTION = "versatune"
 SHORT_NAME = "versatune"
 PLUGIN = "versatune_plugin.VersaTunePlugin"
@@ -169,55 +169,7 @@ PATCHES: "dict[str, Callable[[ModuleType], None]]" = {
 }
 
 
-# --- noticing an import -------------------------------------------------------------------------------------------
-
-
-class VersaTuneWaits:
-    """First on ``sys.meta_path``, and there to stay: has one of our modules patched as soon as it is loaded.
-
-    The class is the finder: it lets the others find the module. An instance is the loader: the module's own, which is
-    put back before it runs. setup.py writes the class into the start-up line, so it needs nothing but ``sys``.
-
-    Finding a module imports nothing. The import system calls finders under its one global lock; whoever waits there
-    for a module that another thread is importing waits for ever.
-    """
-
-    modules = ("axolotl.integrations.base", "axolotl.cli.config", "lm_eval.tasks")
-
-    @classmethod
-    def find_spec(
-        cls, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
-    ) -> "ModuleSpec | None":
-        if name not in cls.modules:
-            return None
-        ahead = True
-        for finder in tuple(sys.meta_path):
-            # Only the finders after this one: two hooks that ask all the others would ask each other for ever.
-            if ahead:
-                ahead = finder is not cls
-            elif hasattr(finder, "find_spec"):  # the import system skips a finder without it, too
-                spec = finder.find_spec(name, path, target)
-                if spec is not None:
-                    if spec.loader is not None:  # None: a folder of that name without a module in it
-                        spec.loader = cls(spec.loader)  # type: ignore[assignment]
-                    return spec
-        return None
-
-    def __init__(self, loader: "Any") -> None:
-        self.loader = loader
-
-    def __getattr__(self, name: str) -> "Any":
-        return getattr(self.loader, name)
-
-    def exec_module(self, module: "Any") -> None:
-        module.__loader__ = module.__spec__.loader = self.loader
-        self.loader.exec_module(module)
-        # Before this returns no other thread can import the module.
-        try:
-            from versatune_plugin.host import startup
-        except Exception:  # a broken installation must not reach the host
-            return
-        startup.patch(module)
+# --- a module that is there already ---------------------------------------------------------------------------------
 
 
 def _patch_once_initialised(module: "ModuleType") -> None:
@@ -245,5 +197,5 @@ def _patch_once_initialised(module: "ModuleType") -> None:
     spec.__class__ = WatchedSpec
 
 
-# The start-up line has put its own copy of the class there.
+# What Python called at its start has put its own copy of the class there.
 FINDER = next((found for found in sys.meta_path if getattr(found, "__name__", "") == "VersaTuneWaits"), VersaTuneWaits)
