@@ -20,7 +20,8 @@ from packaging.requirements import Requirement
 
 from versatune_plugin import __version__
 from versatune_plugin.console.tables import add_row, new_console, new_table, say
-from versatune_plugin.host.startup import MARK, SWITCH, eval_tasks_directory
+from versatune_plugin.host.startup import MARK, eval_tasks_directory
+from versatune_plugin.host.waiting import SWITCH
 
 NEEDED = ("axolotl", "torch", "transformers", "accelerate", "datasets", "lm-eval")
 # Extra of ours -> one package that only it brings.
