@@ -28,6 +28,7 @@ NEEDED = ("axolotl", "torch", "transformers", "accelerate", "datasets", "lm-eval
 EXTRAS = {"quickstart": "periodictable", "deepspeed": "deepspeed", "ray": "ray", "flash-attn": "flash-attn"}
 COMMANDS = ("axolotl", "accelerate", "lm_eval")
 STARTUP_FILES = ("versatune.pth", "versatune.start")
+STARTUP_MODULE = "_versatune_startup.py"
 SECONDS = 300
 # Each in a process of its own, since what is broken may end it; the last line printed is what it found.
 IMPORTS = {
@@ -157,7 +158,8 @@ def _startup(said: dict[str, tuple[bool, str]]) -> Iterator[Finding]:
         where = ", ".join(map(str, files)) or "of a file that is not in site-packages"
         yield Finding("start-up hook", "good", f"on, by {where}")
     elif files:
-        remedy = f"it is damaged, or of another version: pip install --force-reinstall versatune, or {without}"
+        lacks = "" if files[0].with_name(STARTUP_MODULE).is_file() else f" ({STARTUP_MODULE} beside it is not)"
+        remedy = f"it is damaged{lacks}, or of another version: pip install --force-reinstall versatune, or {without}"
         yield Finding("start-up hook", "missing", f"off, although {files[0]} is there", remedy)
     else:
         yield Finding("start-up hook", "note", f"not installed (no {' and no '.join(STARTUP_FILES)})", without)
