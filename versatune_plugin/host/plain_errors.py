@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import traceback
 from contextlib import suppress
 from types import TracebackType
@@ -20,6 +21,7 @@ from versatune_plugin.errors import VersaTuneError, printable
 DEBUG = "VERSATUNE_DEBUG"
 # What broke ends with 1, as every exception does.
 STATUS = 2
+PATIENCE = 10.0
 
 
 def end_plainly() -> None:
@@ -34,8 +36,8 @@ def end_plainly() -> None:
 def report(error: VersaTuneError, stream: TextIO | None) -> None:
     """Print the message of an error, as the last thing that this process says.
 
-    Of the processes of one machine the first prints it whole; they mostly fail for the same reason, so the others
-    print one line, which names their rank.
+    Of the processes of one machine, which mostly fail for the same reason, the first prints it at once. The others
+    wait, and a launcher ends them meanwhile; one whose error is its own then prints it with its rank.
 
     Args:
         error: that ends this process.
@@ -49,16 +51,20 @@ def report(error: VersaTuneError, stream: TextIO | None) -> None:
     if stream is None:
         return
     message = printable(str(error))
-    if os.environ.get("LOCAL_RANK", "0") != "0" and not shown:
-        first, _, rest = message.partition("\n")
-        message = f"rank {os.environ.get('RANK', '?')}: {first} {rest.partition(chr(10))[0].strip(' -')}".rstrip()
+    rank = os.environ.get("RANK", "0")
+    if os.environ.get("LOCAL_RANK", rank) != "0":
+        # Else it could end first, and a launcher the one that speaks.
+        time.sleep(PATIENCE)
+        message = f"rank {rank}: {message}"
     red, plain = ("\x1b[31m", "\x1b[0m") if stream.isatty() and not os.environ.get("NO_COLOR") else ("", "")
     # Whoever reads them may be gone; the status is still what it is.
     with suppress(OSError, ValueError):
         # What was printed before must not come after it.
         sys.stdout.flush()
     with suppress(OSError, ValueError):
-        stream.write(f"{printable(where) if shown else ''}{red}versatune: {message}{plain}\n")
+        # A progress bar leaves its line open.
+        begun = "\n" if "tqdm" in sys.modules else ""
+        stream.write(f"{begun}{printable(where) if shown else ''}{red}versatune: {message}{plain}\n")
         stream.flush()
 
 
@@ -73,4 +79,5 @@ class _Hook:
         # Not `sys.stderr`: the hook of torch.distributed has put a buffer there, which it drops on an exception.
         report(error, sys.__stderr__)
         # The interpreter takes the status from here, and ends as ever: `atexit` runs, files are flushed.
-        raise SystemExit(STATUS)
+        if not hasattr(sys, "ps1"):  # a prompt goes on
+            raise SystemExit(STATUS)
