@@ -133,5 +133,5 @@ def test_a_mixture_has_to_be_a_class_of_that_name(tmp_path: Path, value: str) ->
         text=True,
         env=surroundings,
     )
-    assert finished.returncode == 2
+    assert finished.returncode == 1
     assert "it must be a subclass of versatune_plugin.mixtures.base.Mixture with `name = 'mine'`" in finished.stderr

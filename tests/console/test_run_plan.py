@@ -40,7 +40,7 @@ def test_nothing_but_the_plan_is_shown_unless_asked_for(axolotl: Axolotl, tiny: 
     assert max(map(len, own[: own.index(next(line for line in own if line.startswith("  uniform:")))])) <= PIPED_WIDTH
     # The host's warnings stay, each once.
     assert shown.output.count("Processing datasets during training can lead to VRAM instability") == 1
-    assert "Tokenizing Prompts" in (tmp_path / "out" / "debug.log").read_text()
+    assert "Loading raw datasets" in (tmp_path / "out" / "debug.log").read_text()
     assert "[INFO]" in plan(axolotl, cfg, tmp_path, "--verbose").output
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from versatune_plugin.console.knowledge import show_knowledge
 from versatune_plugin.errors import VersaTuneError
+from versatune_plugin.host.plain_errors import STATUS, report
 from versatune_plugin.knowledge import DetectionOptions
 from versatune_plugin.knowledge.detect import detect
 
@@ -36,7 +37,8 @@ def main() -> None:
     try:
         show_knowledge(detect(Path(config), options))
     except VersaTuneError as error:
-        sys.exit(f"versatune: {error}")
+        report(error, sys.stderr)
+        sys.exit(STATUS)
 
 
 if __name__ == "__main__":

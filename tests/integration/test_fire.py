@@ -175,7 +175,7 @@ def test_a_place_that_cannot_be_written_is_told_before_anything_is_loaded(calm: 
     (tmp_path / "file").write_text("")
     refused = another(calm, tmp_path, output_dir=str(tmp_path / "file" / "out")).start()
     assert refused.status == 2
-    assert f"Artifactversatune: {tmp_path}/file/out cannot be written (Not a directory" in refused.output
+    assert f"versatune: {tmp_path}/file/out cannot be written (Not a directory" in refused.output
     assert "so nothing was started" in refused.output
 
 

@@ -40,7 +40,7 @@ def test_a_judge_has_to_be_made_from_a_context(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
     code = "from versatune_plugin.knowledge.judges import known_judges; known_judges()"
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert finished.returncode == 2
+    assert finished.returncode == 1
     assert "the entry point 'mine' of versatune.judges is 'json': it must be a class, or a function" in finished.stderr
 
 
