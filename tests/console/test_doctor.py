@@ -39,6 +39,21 @@ def test_a_whole_environment() -> None:
     assert all(one["remedy"] for one in found.values() if one["state"] == "missing")
 
 
+def test_a_hook_of_another_version(tmp_path: Path) -> None:
+    for name in ("torch", "lm_eval", "axolotl"):
+        stub(tmp_path, name, "raise ImportError")
+    stub(tmp_path, "older", "class VersaTuneWaits:\n    find_spec = staticmethod(lambda *given: None)")
+    code = "import sys, older; sys.meta_path[:] = [one for one in sys.meta_path if 'Waits' not in str(one)]; "
+    code += "sys.meta_path.insert(0, older.VersaTuneWaits); from versatune_plugin.cli import versatune; versatune()"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), HERE])}
+    argv = [sys.executable, "-c", code, "doctor", "--json"]
+    ended = subprocess.run(argv, capture_output=True, text=True, env=env, check=False)
+    (hook,) = (one for one in json.loads(ended.stdout) if one["name"] == "start-up hook")
+    assert hook["state"] == "note"
+    assert hook["found"].endswith("of another version")
+    assert hook["remedy"] == "install VersaTune again"
+
+
 def test_broken_hosts_and_a_hook_that_is_off(tmp_path: Path) -> None:
     for name in ("torch", "lm_eval"):
         stub(tmp_path / "broken", name, f"raise ImportError('{name} lacks libodd.so.7')")

@@ -94,6 +94,8 @@ def configurations() -> Iterator[Case]:
         ("cp1252", b"base_model: caf\xe9\n", "cfg.yml"),
         ("an object of Python", "a: !!python/object/apply:os.system ['touch hacked']\n", "cfg.yml"),
         ("nested deep", "[" * 20_000, "cfg.yml"),
+        ("a date that is none", "a: 2026-13-45\n", "month must be in 1..12"),
+        ("a number of 5,000 digits", "a: " + "9" * 5_000 + "\n", "cfg.yml"),
         (
             "a key twice",
             "base_model: x\nbase_model: y\nplugins: [versatune]\nversatune: {mixture: uniform}\n",

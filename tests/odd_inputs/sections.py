@@ -30,7 +30,7 @@ NO_INTEGERS = ["4", True, False, 4.7, 4.0, [4], {"a": 4}, math.nan, math.inf, ""
 OUT_OF_BOUNDS = [-1, 2**70, 10**12]
 NO_NUMBERS = ["0.5x", True, False, [0.5], {"a": 1}, math.nan, -math.inf, "", "20%", "0,2", "0.5", -1.0, DATE]
 NO_TEXTS = [1, 1.5, True, False, [], {}, [[]], None, DATE]
-NO_BOOLEANS = ["yes", "true", 0, 1, [], {}, None, "False"]
+NO_BOOLEANS = ["yes", "true", 0, 1, [], {}, None, "False", "1"]
 NO_CHOICES = ["Samples", "", 1, True, ["samples"], {}, None, "samples "]
 
 
@@ -238,6 +238,22 @@ def whole() -> Iterator[Case]:
             yield plan(f"{name}: {label(value)} as a file", {**BASE, "mixture": "versatune", name: value}, said)
     for name, value in (("reference", {"law": 0, "code": 1}), ("reference", {"law": 1e6, "code": 1})):
         yield plan(f"{name}: {value}", {**BASE, "mixture": "versatune", name: value}, "law is")
+    # Lengths that no run has, whichever key they come from: each alone, without the steps that other cases end after.
+    for mixture in ("versatune", "uniform", "odm", "skills"):
+        lengths: list[tuple[dict[str, Any], dict[str, Any]]] = [
+            ({"samples_per_epoch": 10**11}, {}),
+            ({}, {"max_steps": 10**12}),
+            ({}, {"num_epochs": 1e12}),
+        ]
+        for own, changes in lengths:
+            given = BASE if mixture == "versatune" else {"heldout": 4}
+            section = {**given, "mixture": mixture, **own}
+            said = ("optimizer steps, and more than 100,000,000 are never trained", "`max_steps`, `num_epochs`")
+            yield plan(f"{mixture} with {own | changes}", section, *said, **{"max_steps": None, **changes})
+    long = [{"steps": 10**8}, {"steps": 10**8}]
+    yield plan("stages that add up", {"mixture": "stages", "heldout": 4, "stages": long}, "200,000,000", max_steps=None)
+    longest = {**BASE, "mixture": "versatune", "update_steps": 7}
+    yield plan("the longest run that there is", longest, *ACCEPTED, max_steps=10**8)
     both = {**BASE, "mixture": "versatune", "update_steps": 1, "updates_per_epoch": 1}
     yield plan("two intervals", both, "say the same twice; keep one of them")
     yield plan(

@@ -15,12 +15,14 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from versatune_plugin.errors import ArtifactError
-from versatune_plugin.schema.json_text import JsonError, parse_json
+from versatune_plugin.schema.json_text import JsonError, parse_json, parse_line
 from versatune_plugin.schema.model import StrictModel, problems_of, shown
 
 PROBE_BYTES = 1 << 14
 COMMANDS = {"versatune.knowledge": "detect", "versatune.reference": "reference"}
-OR = {"versatune.reference": ", or write the losses into the YAML: `reference: {domain: nats per token, ...}`"}
+ALTERNATIVES = {
+    "versatune.reference": ", or write the losses into the YAML: `reference: {domain: nats per token, ...}`",
+}
 Model = TypeVar("Model", bound=StrictModel)
 
 
@@ -171,13 +173,11 @@ def read_json_lines(path: Path, *, may_be_cut: bool = False) -> list[dict[str, A
         if not line.strip():
             continue
         try:
-            record = parse_json(line)
+            record = parse_line(line)
         except JsonError as error:
             if number == len(lines) and may_be_cut:
                 break
-            # Every line of such a file is the first of its text.
-            why = str(error).replace("line 1 column", "column")
-            raise ArtifactError(f"{path}, line {number}: not JSON ({why}); mend or remove the line") from error
+            raise ArtifactError(f"{path}, line {number}: not JSON ({error}); mend or remove the line") from error
         if not isinstance(record, dict):
             raise ArtifactError(f"{path}, line {number}: {shown(record)} is no mapping; mend or remove the line")
         records.append(record)
@@ -285,4 +285,6 @@ def _writing(path: Path) -> Iterator[None]:
 
 def _maker(kind: str) -> str:
     command = COMMANDS.get(kind)
-    return f"make it with `axolotl versatune {command} CONFIG`{OR.get(kind, '')}" if command else "make it anew"
+    return (
+        f"make it with `axolotl versatune {command} CONFIG`{ALTERNATIVES.get(kind, '')}" if command else "make it anew"
+    )

@@ -20,6 +20,7 @@ from packaging.requirements import Requirement
 
 from versatune_plugin import __version__
 from versatune_plugin.console.tables import add_row, new_console, new_table, say
+from versatune_plugin.host import waiting
 from versatune_plugin.host.startup import MARK, eval_tasks_directory
 from versatune_plugin.host.waiting import SWITCH
 
@@ -72,7 +73,7 @@ def examine() -> list[Finding]:
         *_versions(),
     ]
     said = {name: _said(process) for name, process in running.items()}
-    return [*found, *_imports(said), *_startup(said), *_commands(), *_extras()]
+    return [*found, *_imports(said), _hook(), *_brought(said), *_commands(), *_extras()]
 
 
 def show_doctor(as_json: bool) -> bool:
@@ -144,25 +145,30 @@ def _imports(said: dict[str, tuple[bool, str]]) -> Iterator[Finding]:
             yield Finding("GPU", "note" if last == "no GPU" else "good", last)
 
 
-def _startup(said: dict[str, tuple[bool, str]]) -> Iterator[Finding]:
-    """The start-up hook and what it brings."""
-    folders = [sysconfig.get_path("purelib"), *site.getsitepackages(), site.getusersitepackages()]
-    files = [
-        path for folder in dict.fromkeys(folders) for name in STARTUP_FILES if (path := Path(folder, name)).is_file()
-    ]
-    waits = any(getattr(finder, "__name__", "") == "VersaTuneWaits" for finder in sys.meta_path)
+def _hook() -> Finding:
+    """The start-up hook of this very process."""
+    name = "start-up hook"
+    folders = dict.fromkeys([sysconfig.get_path("purelib"), *site.getsitepackages(), site.getusersitepackages()])
+    files = [path for folder in folders for file in STARTUP_FILES if (path := Path(folder, file)).is_file()]
     without = "write `plugins: [versatune_plugin.VersaTunePlugin]` and give lm_eval `--include_path` (docs/startup.md)"
     if os.environ.get(SWITCH) == "0":
-        yield Finding("start-up hook", "note", f"switched off ({SWITCH}=0)", without)
-    elif waits:
-        where = ", ".join(map(str, files)) or "of a file that is not in site-packages"
-        yield Finding("start-up hook", "good", f"on, by {where}")
-    elif files:
+        return Finding(name, "note", f"switched off ({SWITCH}=0)", without)
+    waits = next((one for one in sys.meta_path if getattr(one, "__name__", "") == "VersaTuneWaits"), None)
+    if waits is not None:
+        where = ", ".join(map(str, files)) or "a file that is not in site-packages"
+        source = getattr(sys.modules.get(waits.__module__), "__file__", None)
+        if source is None or Path(source).read_bytes() != Path(waiting.__file__).read_bytes():
+            return Finding(name, "note", f"on, by {where}, of another version", "install VersaTune again")
+        return Finding(name, "good", f"on, by {where}")
+    if files:
         lacks = "" if files[0].with_name(STARTUP_MODULE).is_file() else f" ({STARTUP_MODULE} beside it is not)"
-        remedy = f"it is damaged{lacks}, or of another version: pip install --force-reinstall versatune, or {without}"
-        yield Finding("start-up hook", "missing", f"off, although {files[0]} is there", remedy)
-    else:
-        yield Finding("start-up hook", "note", f"not installed (no {' and no '.join(STARTUP_FILES)})", without)
+        remedy = f"it is damaged{lacks}: install VersaTune again, or {without}"
+        return Finding(name, "missing", f"off, although {files[0]} is there", remedy)
+    return Finding(name, "note", f"not installed (no {' and no '.join(STARTUP_FILES)})", without)
+
+
+def _brought(said: dict[str, tuple[bool, str]]) -> Iterator[Finding]:
+    """What the hook and the install bring to the hosts."""
     well, short = said["axolotl"]
     if well:
         named = "`plugins: [versatune]`" if short == "True" else "only `plugins: [versatune_plugin.VersaTunePlugin]`"

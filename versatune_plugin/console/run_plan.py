@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.table import Table
 
 from versatune_plugin.console.run_warnings import plan_warnings
@@ -185,15 +185,16 @@ def _batch(plan: RunPlan) -> str:
 def _movement(controller: MixtureController, plan: RunPlan) -> str:
     measuring = plan.measuring
     if controller.requirements.updates and measuring.update_steps:
-        due = [step for step in np.arange(1, plan.total_steps).tolist() if controller.update_due(step)]
-        if not due:
+        moments = [steps for steps in controller.update_moments if steps]
+        count = sum(map(len, moments))
+        if not count:
             return f"the weights would move every {counted(measuring.update_steps, 'step')}, which is never in this run"
-        shown = [f"{step:,}" for step in (due if len(due) <= 4 else [*due[:2], due[-1]])]
-        if len(due) > 4:
-            shown.insert(2, "...")
-        after = "step" if len(due) == 1 else "steps"
+        shown = [f"{step:,}" for step in islice(chain(*moments), 4 if count <= 4 else 2)]
+        if count > 4:
+            shown += ["...", f"{moments[-1][-1]:,}"]
+        after = "step" if count == 1 else "steps"
         return (
-            f"the weights move every {counted(measuring.update_steps, 'step')}, {times(len(due))}: after {after} "
+            f"the weights move every {counted(measuring.update_steps, 'step')}, {times(count)}: after {after} "
             f"{', '.join(shown)}"
         )
     if plan.staged:

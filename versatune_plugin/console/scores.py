@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
-from versatune_plugin.console.tables import new_table
+from versatune_plugin.console.tables import new_console, new_table, say
+from versatune_plugin.errors import printable
 from versatune_plugin.evaluation.benchmarks import BENCHMARKS, DOMAINS
 from versatune_plugin.evaluation.scores import (
     Gain,
@@ -22,8 +22,7 @@ from versatune_plugin.evaluation.scores import (
 from versatune_plugin.evaluation.unread import warnings
 from versatune_plugin.schema.wording import counted
 
-# Below the table: text of users' files, whole, whatever the terminal's width.
-NOTE: dict[str, Any] = {"style": "yellow", "markup": False, "soft_wrap": True}
+NOTE = "yellow"
 
 
 def show_scores(runs: Sequence[Run]) -> None:
@@ -47,39 +46,36 @@ def show_scores(runs: Sequence[Run]) -> None:
         shown.add_section()
         shown.add_row(f"[bold]{escape(domain)}[/]", *cells((run.mean(tasks) for run in runs), tasks))
         for task in tasks:
-            shown.add_row(f"  {escape(task)}", *cells((run.benchmarks.get(task) for run in runs), [task]))
+            shown.add_row(f"  {escape(printable(task))}", *cells((run.benchmarks.get(task) for run in runs), [task]))
     console.print(shown)
     if own:
-        line = f"  not in the average, which is of the twelve benchmarks: {', '.join(own)}"
-        console.print(line, markup=False, soft_wrap=True)
+        say(console, f"  not in the average, which is of the twelve benchmarks: {', '.join(own)}")
     if any(score.limited for run in runs for score in run.benchmarks.values()):
-        console.print("  *: limited, or fewer rows than the test set; not comparable", style="yellow")
+        say(console, "  *: limited, or fewer rows than the test set; not comparable", NOTE)
     for run, found in zip(runs, unlike, strict=True):
         for reference in {other.name: other for other in found.values()}.values():
             lines = {name: run.unlike(reference)[name] for name, other in found.items() if other is reference}
-            console.print(f"  †: {run.name} was measured under other settings than {reference.name}", **NOTE)
+            say(console, f"  †: {run.name} was measured under other settings than {reference.name}", NOTE)
             for line in describe_differences(lines, reference.name):
-                console.print(f"     {line}", **NOTE)
+                say(console, f"     {line}", NOTE)
     for warning in (warning for run in runs for warning in warnings(run)):
-        console.print(f"  {warning}", **NOTE)
+        say(console, f"  {warning}", NOTE)
     for line in _rows(runs):
-        console.print(f"  {line}", markup=False, soft_wrap=True)
+        say(console, f"  {line}")
     if unknown := [run.name for run in runs if not run.settings_known]:
-        console.print(f"  it is not known how {', '.join(unknown)} was measured: a plain table does not say", **NOTE)
+        say(console, f"  it is not known how {', '.join(unknown)} was measured: a plain table does not say", NOTE)
     if missing := [run.name for run in runs if run.average() is None]:
-        console.print(
-            f"  -: not run; no average of {', '.join(missing)} without all twelve", markup=False, soft_wrap=True
-        )
+        say(console, f"  -: not run; no average of {', '.join(missing)} without all twelve")
 
 
 def show_gains(gains: Sequence[Gain]) -> None:
     """Print a line for each relative gain, and their mean."""
-    console = Console(highlight=False)
+    console = new_console()
     for gain in [*gains, mean_gain(gains)] if gains else []:
         over = f"{gain.run} over {gain.baseline}" if gain.baseline else f"mean of {counted(len(gains), 'model')}"
         error = "" if gain.stderr is None else f" ± {100 * gain.stderr:.2f}"
         doubt = f" (settings of {' and '.join(gain.unknown)} not known)" if gain.unknown else ""
-        console.print(f"  relative gain, {over}: {100 * gain.value:+.2f}{error} %{doubt}", markup=False, soft_wrap=True)
+        say(console, f"  relative gain, {over}: {100 * gain.value:+.2f}{error} %{doubt}")
 
 
 def _rows(runs: Sequence[Run]) -> list[str]:

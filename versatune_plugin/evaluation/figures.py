@@ -24,8 +24,8 @@ from versatune_plugin.evaluation.scores import (
 )
 from versatune_plugin.evaluation.settings import Settings, Source
 from versatune_plugin.evaluation.unread import warnings
-from versatune_plugin.schema.json_text import is_utf_16
 from versatune_plugin.schema.model import shown
+from versatune_plugin.schema.plain_text import TextError, decoded
 
 # fmt: off
 COLUMNS = (
@@ -158,18 +158,11 @@ def read_table(path: Path) -> list[Run]:
         VersaTuneError: it cannot be read, or is something else; the line is named.
     """
     try:
-        data = path.read_bytes()
+        rows = list(csv.DictReader(io.StringIO(decoded(path.read_bytes()), newline=""), restkey=""))
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read ({error.strerror}); name another file") from error
-    if is_utf_16(data):
-        raise ArtifactError(f"{path}: is UTF-16; save it as UTF-8")
-    try:
-        rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), restkey=""))
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ArtifactError(
-            f"{path}, line {line}: is not UTF-8 (byte 0x{data[error.start]:02x}); save the table as UTF-8"
-        ) from error
+    except TextError as error:
+        raise ArtifactError(f"{path}: {error}") from error
     except csv.Error as error:
         raise ArtifactError(f"{path}: no table ({error}); write cells with commas between them") from error
     if longer := [number for number, row in enumerate(rows, start=2) if "" in row]:

@@ -8,8 +8,9 @@ from typing import Any
 
 from versatune_plugin.errors import DataError
 from versatune_plugin.host.prepared_rows import local_files
-from versatune_plugin.schema.json_text import JsonError, is_utf_16, parse_json
+from versatune_plugin.schema.json_text import JsonError, parse_json, parse_line
 from versatune_plugin.schema.model import shown
+from versatune_plugin.schema.plain_text import is_utf_16
 
 # What Axolotl and `datasets` read as rows.
 SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".txt", ".parquet", ".arrow")
@@ -134,12 +135,10 @@ def _faults(file: Path) -> list[str]:
 
 def _fault_of_a_row(line: bytes, number: int, kinds: dict[str, tuple[str, int]]) -> str | None:
     try:
-        row = parse_json(line.strip())
+        row = parse_line(line)
     except JsonError as error:
-        why = str(error).replace("line 1 column", "column")
-        return f"not JSON ({why}); mend or remove the line" + (
-            "" if line.endswith(b"\n") else " (the file was cut off?)"
-        )
+        last = "" if line.endswith(b"\n") else " (the file was cut off?)"
+        return f"not JSON ({error}); mend or remove the line{last}"
     if not isinstance(row, dict):
         return f"{shown(row)} is no row; a row is a mapping like {{...}}"
     for name, value in row.items():
@@ -161,7 +160,7 @@ def _kind(value: Any) -> str | None:
 def _is_lines(file: Path) -> bool:
     try:
         with file.open("rb") as lines:
-            return isinstance(parse_json(next(lines, b"")), dict)
+            return isinstance(parse_line(next(lines, b"")), dict)
     except JsonError:
         return False
 
@@ -171,7 +170,7 @@ def _columns(file: Path) -> list[str]:
         return []
     with file.open("rb") as lines:
         try:
-            row = parse_json(next(lines, b""))
+            row = parse_line(next(lines, b""))
         except JsonError:
             return []
     return list(row) if isinstance(row, dict) else []

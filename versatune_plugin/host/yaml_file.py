@@ -8,14 +8,14 @@ from typing import Any
 import yaml
 
 from versatune_plugin.errors import ConfigurationError
-from versatune_plugin.schema.json_text import is_utf_16
 from versatune_plugin.schema.model import shown
+from versatune_plugin.schema.plain_text import TextError, decoded
 
 MOST_LEVELS = 64
 MERGE = "tag:yaml.org,2002:merge"
 
 
-class _Composer(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):
     """Not nested without end."""
 
     levels = 0
@@ -43,25 +43,25 @@ def check_keys(path: Path) -> None:
     """
     text = _text(path)
     try:
-        node = yaml.compose(text, _Composer)
+        node = yaml.compose(text, _Loader)
     except yaml.YAMLError as error:
         raise _no_yaml(path, error) from error
     _check(path, node, set())
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """What a YAML holds.
+    """What a YAML holds; `check_keys` sees that no key is there twice.
 
     Args:
         path: of an Axolotl configuration.
 
     Raises:
-        ConfigurationError: it cannot be read, is no YAML in UTF-8, holds no mapping, or a key twice; with the line.
+        ConfigurationError: it cannot be read, is no YAML in UTF-8, or holds no mapping; with the line if known.
     """
-    check_keys(path)
     try:
-        found = yaml.safe_load(_text(path))
-    except yaml.YAMLError as error:
+        found = yaml.load(_text(path), _Loader)  # noqa: S506 - a safe one
+    # Of what looks like a date or a number, and is none, only a ValueError tells.
+    except (yaml.YAMLError, ValueError) as error:
         raise _no_yaml(path, error) from error
     if not isinstance(found, dict):
         held = "nothing" if found is None else shown(found)
@@ -93,21 +93,14 @@ def _check(path: Path, node: yaml.Node | None, seen: set[int]) -> None:
 
 def _text(path: Path) -> str:
     try:
-        data = path.read_bytes()
+        return decoded(path.read_bytes())
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read ({error.strerror}); make it readable") from error
-    if is_utf_16(data):
-        raise ConfigurationError(f"{path}: is UTF-16; save it as UTF-8")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigurationError(
-            f"{path}, line {line}: is not UTF-8 (byte 0x{data[error.start]:02x}); save the file as UTF-8"
-        ) from error
+    except TextError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
 
 
-def _no_yaml(path: Path, error: yaml.YAMLError) -> ConfigurationError:
+def _no_yaml(path: Path, error: yaml.YAMLError | ValueError) -> ConfigurationError:
     mark = getattr(error, "problem_mark", None)
     line = f", line {mark.line + 1}" if mark is not None else ""
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)

@@ -153,10 +153,15 @@ class MixtureController:
 
     def update_due(self, step: int) -> bool:
         """Whether the weights are updated once ``step`` optimizer steps are done: counted from the stage's first."""
-        if not self.update_steps or step >= self.total_steps:
-            return False
-        since = step - self.stages[self._stage_at(step)].first_step
-        return since > 0 and since % self.update_steps == 0
+        return any(step in steps for steps in self.update_moments)
+
+    @property
+    def update_moments(self) -> list[range]:
+        """Of each stage, after how many optimizer steps of the run its weights are updated."""
+        every = self.update_steps
+        starts = [stage.first_step for stage in self.stages]
+        ends = [min(end, self.total_steps) for end in (*starts[1:], self.total_steps)]
+        return [range(start + every, end, every) for start, end in zip(starts, ends, strict=True)] if every else []
 
     def begin(self, measurement: Measurement) -> None:
         """Take note of where the model starts."""

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from filelock import FileLock, Timeout
 
 from versatune_plugin import __version__
@@ -18,6 +17,7 @@ from versatune_plugin.data.domains import DomainTable
 from versatune_plugin.data.heldout import heldout_digest
 from versatune_plugin.errors import ArtifactError, ConfigurationError, DataError
 from versatune_plugin.host.configuration import load_run_config
+from versatune_plugin.host.yaml_file import read_yaml
 from versatune_plugin.reference.fine_tune import DomainRuns
 from versatune_plugin.reference.losses import best_epoch, lost_epochs, without_loss
 from versatune_plugin.reference.unfinished import Unfinished
@@ -67,7 +67,7 @@ def measure_references(
     from versatune_plugin.training.run_plan import plan_run
 
     cfg, section = load_run_config(config_path)
-    raw = yaml.safe_load(config_path.read_text(encoding="utf-8"))
+    raw = read_yaml(config_path)
     file = out or (section.reference if isinstance(section.reference, Path) else DEFAULT_OUT)
     check_output(file, KIND, SCHEMA)
     tokenizer = load_tokenizer(cfg)

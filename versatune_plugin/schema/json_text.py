@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
+
+from versatune_plugin.schema.plain_text import TextError, decoded
 
 MOST_LEVELS = 64
 MOST_DIGITS = 40
@@ -13,7 +16,6 @@ MOST_DIGITS_OF_A_FRACTION = 400
 # Whatever stands between quotes is no bracket.
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
 _HALF_OF_A_CHARACTER = re.compile("[\ud800-\udfff]")
-_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 class JsonError(ValueError):
@@ -33,35 +35,36 @@ def parse_json(data: bytes) -> Any:
     Raises:
         JsonError: they are no such value; the message has the line and column where that is known.
     """
-    if is_utf_16(data):
-        raise JsonError("it is UTF-16; save it as UTF-8")
     if data.count(b"[") + data.count(b"{") > MOST_LEVELS and max(_levels(data), default=0) > MOST_LEVELS:
         raise JsonError(f"it is nested more than {MOST_LEVELS} deep")
     try:
         value = json.loads(
-            data.decode("utf-8-sig"),
+            decoded(data),
             object_pairs_hook=_mapping,
             parse_int=_integer,
             parse_float=_number,
         )
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise JsonError(f"line {line} is not UTF-8 (byte 0x{data[error.start]:02x}); save it as UTF-8") from None
-    except json.JSONDecodeError as error:
+    except (TextError, json.JSONDecodeError) as error:
         raise JsonError(str(error)) from None
     if b"\\ud" in data.lower() and (half := _half_of_a_character(value)) is not None:
         raise JsonError(f"{half[:60]!a} holds half of a character (a lone surrogate)")
     return value
 
 
-def is_utf_16(data: bytes) -> bool:
-    """Whether bytes show at once that they are UTF-16.
+def parse_line(line: bytes) -> Any:
+    """Read one JSON value that stands in a line of a file; the message of an error has the column alone.
 
     Args:
-        data: the beginning of a file, two bytes or more where it has them.
+        line: without its end, or with it.
+
+    Raises:
+        JsonError: as of `parse_json`.
     """
-    # Text of ours begins with an ASCII character, which UTF-16 writes with a zero beside it.
-    return data.startswith(_UTF_16_MARKS) or (0 in data[:2] and data[:2] != b"\0\0")
+    try:
+        return parse_json(line.strip())
+    except JsonError as error:
+        # Every line is the first one of its own text.
+        raise JsonError(str(error).replace("line 1 column", "column")) from None
 
 
 def _levels(data: bytes) -> Iterator[int]:
@@ -78,8 +81,8 @@ def _levels(data: bytes) -> Iterator[int]:
 def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise JsonError(f"the key {next(name for name in names if names.count(name) > 1)!r} is there twice")
+        (most, _), *_ = Counter(name for name, _ in pairs).most_common(1)
+        raise JsonError(f"the key {most!r} is there twice")
     return made
 
 

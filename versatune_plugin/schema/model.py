@@ -101,7 +101,8 @@ def _sentence(detail: Mapping[str, Any], model: type[BaseModel]) -> str:
     elif detail["type"] == "extra_forbidden":
         message = f"is not known here{_meant(str(parts[-1]), _inner_names(model, parts[:-1]))}"
     elif detail["type"] not in _WITHOUT_VALUE:
-        message = f"is {shown(detail['input'])}, but should be {message}{number_hint(detail['input'])}"
+        hint = number_hint(detail["input"]) if detail["type"].startswith(("int", "float")) else ""
+        message = f"is {shown(detail['input'])}, but should be {message}{hint}"
     return f"{_place(parts)}: {message}{description}"
 
 

@@ -48,7 +48,7 @@ def check_files(cfg: Any, section: Section) -> None:
         try:
             check()
         except VersaTuneError as error:
-            problems.append(str(error).replace("\n", "\n  "))
+            problems.append(str(error))
     if problems:
         raise ConfigurationError.collected(HEADING, problems)
 

@@ -13,6 +13,7 @@ import numpy as np
 from versatune_plugin.artifacts.reference import read_reference
 from versatune_plugin.data.domains import DomainTable
 from versatune_plugin.data.loading import DEFAULT_SEED, load_rows
+from versatune_plugin.errors import ConfigurationError
 from versatune_plugin.host.section import Section
 from versatune_plugin.mixtures.base import MixtureContext
 from versatune_plugin.mixtures.bounds import Bounds
@@ -22,6 +23,7 @@ from versatune_plugin.mixtures.registry import plain_mixtures
 from versatune_plugin.mixtures.stages import PlannedStage, plan_stages, whole_batches
 from versatune_plugin.mixtures.weights import Vector, normalised
 from versatune_plugin.sampling.bins import usual_fill
+from versatune_plugin.schema.model import MOST_STEPS
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,11 @@ def plan_run(cfg: Any, section: Section, given: DomainTable | None = None) -> tu
         held = guess.heldout
     table = rows.hold_out(guess.heldout, seed) if given is None else given
     length = _length(cfg, section, table.names, table.training_sizes.tolist(), per_batch)
+    if length.total_steps > MOST_STEPS:
+        raise ConfigurationError(
+            f"the run would take {length.total_steps:,} optimizer steps, and more than {MOST_STEPS:,} are never "
+            "trained: look at `max_steps`, `num_epochs`, `versatune.samples_per_epoch` and the lengths of stages"
+        )
     measured = _measuring(section, length, guess.heldout)
     measured = replace(measured, chosen=tuple(sorted({*guess.chosen, *measured.chosen})))
     stages = length.stages
