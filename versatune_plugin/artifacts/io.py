@@ -127,8 +127,13 @@ def append_json_line(path: Path, payload: Mapping[str, Any]) -> None:
     append_json_lines(path, [payload])
 
 
-def append_json_lines(path: Path, payloads: Iterable[Mapping[str, Any]]) -> None:
-    """Append lines of JSON with one write and one flush to the disk.
+def append_json_lines(path: Path, payloads: Iterable[Mapping[str, Any]], *, sync: bool = True) -> None:
+    """Append lines of JSON with one write.
+
+    Args:
+        path: the file.
+        payloads: a line each.
+        sync: wait until they are on the disk. Without, they survive the end of the process, but not a power cut.
 
     Raises:
         ArtifactError: they could not be written; the lines before them are intact.
@@ -138,8 +143,9 @@ def append_json_lines(path: Path, payloads: Iterable[Mapping[str, Any]]) -> None
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as file:
             file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
 
 
 def write_json_lines(path: Path, payloads: Iterable[Mapping[str, Any]]) -> None:

@@ -45,7 +45,7 @@ def plot_weights(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     ]
     last = max([start["total_steps"], *(step for step, _ in changes)])
     steps = [step for step, _ in changes] + [last]
-    figure, axes = _canvas(f"Sampling weights under the mixture “{_plain(start['mixture'])}”")
+    figure, axes = _canvas(f"Sampling weights under the mixture “{plain_name(start['mixture'])}”")
     final = changes[-1][1]
     styles = _styles(start["weights"])
     for name in sorted(final, key=lambda name: (-final[name], name)):
@@ -58,7 +58,7 @@ def plot_weights(records: Sequence[Mapping[str, Any]], path: Path) -> None:
             color=colour,
             linestyle=line,
             linewidth=2,
-            label=f"{_plain(name)}  {shares[0]:.1%} → {shares[-1]:.1%}",
+            label=f"{plain_name(name)}  {shares[0]:.1%} → {shares[-1]:.1%}",
         )
     axes.set_xlim(steps[0], last)
     axes.set_ylim(bottom=0)
@@ -67,7 +67,7 @@ def plot_weights(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     _legend(axes, title="domain,  first → last")
-    _save(figure, path)
+    save_picture(figure, path)
 
 
 def plot_knowledge(knowledge: Mapping[str, Any], path: Path, truth: Mapping[str, float] | None = None) -> None:
@@ -107,17 +107,17 @@ def plot_knowledge(knowledge: Mapping[str, Any], path: Path, truth: Mapping[str,
             zorder=5,
         )
     axes.set_xticks(
-        list(places), [f"{_plain(name)}\n{found[name]:.1%}" for name in names], rotation=30 if len(names) > 8 else 0
+        list(places), [f"{plain_name(name)}\n{found[name]:.1%}" for name in names], rotation=30 if len(names) > 8 else 0
     )
     axes.set_ylim(bottom=0)
     axes.set_xlabel("domain")
     axes.set_ylabel("share of the texts")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     _legend(axes)
-    _save(figure, path)
+    save_picture(figure, path)
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """A name that a legend shows: it leaves out a label that begins with _."""
     shown = printable(name)
     return f"\u200a{shown}" if shown.startswith("_") else shown
@@ -188,7 +188,7 @@ def plot_scores(runs: Sequence[Run], path: Path) -> None:
     # Set afterwards: a label that begins with `_` would be left out.
     for text, entry in zip(legend.get_texts(), entries, strict=True):
         text.set_text(entry)
-    _save(figure, path)
+    save_picture(figure, path)
 
 
 def _groups(runs: Sequence[Run]) -> dict[str, dict[str, Score]]:
@@ -226,7 +226,7 @@ def _legend(axes: Axes, *entries: Any, title: str | None = None) -> Legend:
     )
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_picture(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     for text in figure.findobj(Text):
         # Names are no formulas, whatever signs they hold.

@@ -1,4 +1,4 @@
-"""Texts that a base model writes from nothing but its start token (VersaTune, Algorithm 1, line 3), by whatever means."""
+"""Texts that a base model writes from nothing but its start token (VersaTune, Algorithm 1, line 3), by any means."""
 
 from __future__ import annotations
 

@@ -136,6 +136,7 @@ def _detect_and_refer(console: Console, sizes: Preset, seed: int, truth: Mapping
     )
     with _stage(console, "axolotl versatune detect versatune.yml"):
         knowledge = detect(config, options)
+    assert knowledge is not None
     show_detected(console, knowledge, truth)
     found = {"probabilities": knowledge.probabilities, "interval95": knowledge.interval95}
     plot_knowledge(found, Path("knowledge.png"), truth)
