@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from unittest.mock import patch
 
@@ -85,6 +86,10 @@ def test_the_whole_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     for listed in run.FILES:
         for name in listed.split(", "):
             assert (out / name).exists(), name
-    printed = capsys.readouterr().out
-    assert "total variation" in printed
-    assert str(out) in printed
+    captured = capsys.readouterr()
+    assert "total variation" in captured.out
+    assert str(out) in captured.out
+    # A log of it can be read.
+    assert "\r" not in captured.err
+    assert len([*captured.out.splitlines(), *captured.err.splitlines()]) < 200
+    assert re.search(r"^fine-tuning: 40 of 40 \(100 %\).*uniform=20, versatune=20$", captured.err, re.MULTILINE)

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 from pydantic import field_validator
-from tqdm import tqdm
 
 from versatune_plugin.artifacts.journal import Journal, Record
 from versatune_plugin.errors import ArtifactError, ConfigurationError
 from versatune_plugin.knowledge.generation import TextSource, batch_seed
 from versatune_plugin.knowledge.judges import Judge
 from versatune_plugin.knowledge.options import DetectionOptions
+from versatune_plugin.progress import Progress
 from versatune_plugin.schema.model import Count, Share
 
 SUM_TOLERANCE = 1e-6
@@ -91,7 +91,7 @@ class KeptTexts:
                         for index, one in zip(indices, written, strict=True)
                     ]
                 )
-                progress.update(len(indices))
+                progress.advance(len(indices))
 
     def of_iteration(self, iteration: int) -> list[str]:
         """The texts of an iteration (from 1) that are there."""
@@ -147,6 +147,8 @@ class KeptJudgements:
         """
         texts = self._texts.of_iteration(iteration)
         self._check_texts(iteration, texts)
+        judged = [record["probabilities"] for record in self._journal.of_iteration(iteration)]
+        unparsed, done = judged.count(None), len(judged)
         with _progress("judgements", iteration, self._journal, self._options) as progress:
             for _, indices in self._journal.missing(iteration):
                 rows = self._judge_batch([texts[index] for index in indices])
@@ -161,10 +163,13 @@ class KeptJudgements:
                         for index, row in zip(indices, rows, strict=True)
                     ]
                 )
-                progress.update(len(indices))
-        unparsed = [np.nan] * self._domains
+                unparsed += int(np.isnan(rows).any(axis=1).sum())
+                done += len(indices)
+                progress.note(unparsed=f"{unparsed / done:.1%}")
+                progress.advance(len(indices))
+        without = [np.nan] * self._domains
         kept = [record["probabilities"] for record in self._journal.of_iteration(iteration)]
-        return np.array([unparsed if row is None else row for row in kept], dtype=np.float64)
+        return np.array([without if row is None else row for row in kept], dtype=np.float64)
 
     def _check_texts(self, iteration: int, texts: Sequence[str]) -> None:
         for text, kept in zip(texts, self._journal.of_iteration(iteration), strict=False):
@@ -197,13 +202,12 @@ class KeptJudgements:
         return rows
 
 
-def _progress(what: str, iteration: int, journal: Journal, options: DetectionOptions) -> tqdm[Any]:
-    return tqdm(
-        total=options.texts,
-        initial=min(len(journal.of_iteration(iteration)), options.texts),
-        desc=f"iteration {iteration}/{options.iterations}: {what}",
-        unit="text",
-        mininterval=1.0,
+def _progress(what: str, iteration: int, journal: Journal, options: DetectionOptions) -> Progress:
+    return Progress(
+        f"iteration {iteration}/{options.iterations}: {what}",
+        options.texts,
+        "text",
+        done=min(len(journal.of_iteration(iteration)), options.texts),
     )
 
 
