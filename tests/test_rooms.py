@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reference": {"artifacts", "host", "data", "training", "plugin"},
     "evaluation": set(),
     "eval_tasks": {"evaluation"},
-    "console": {"artifacts", "mixtures", "host", "data", "training", "evaluation"},
+    "console": {"artifacts", "mixtures", "host", "data", "training", "evaluation", "knowledge"},
     "quickstart": {"artifacts", "knowledge", "reference", "console"},
     "cli": {"artifacts", "host", "knowledge", "reference", "training", "evaluation", "console", "quickstart"},
 }

@@ -125,7 +125,8 @@ def make_base_model(console: Console, out: Path, sizes: Preset, seed: int, rows:
 
 def _detect_and_refer(console: Console, sizes: Preset, seed: int, truth: Mapping[str, float]) -> dict[str, Any]:
     from versatune_plugin.console.plots import plot_knowledge
-    from versatune_plugin.console.quickstart import show_detected, total_variation
+    from versatune_plugin.console.quickstart import show_detected
+    from versatune_plugin.knowledge.comparison import total_variation
     from versatune_plugin.knowledge.detect import detect
     from versatune_plugin.knowledge.options import DetectionOptions
     from versatune_plugin.reference.measure import measure_references
