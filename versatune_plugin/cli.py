@@ -30,7 +30,6 @@ def report_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-CONFIG = click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 PICTURES = (".png", ".svg", ".pdf")
 
 
@@ -43,7 +42,19 @@ def _quiet_imports(context: click.Context, option: click.Parameter, verbose: boo
 
 VERBOSE = click.option("--verbose", is_flag=True, callback=_quiet_imports, help="Show what Axolotl logs as well.")
 FILE = click.Path(dir_okay=False, path_type=Path)
+READ = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
+CONFIG = click.argument("config", type=READ)
+
+
+def check_picture(path: Path | None) -> None:
+    """See that a picture is of a kind that can be drawn.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    if path is not None and path.suffix not in PICTURES:
+        raise ConfigurationError(f"--plot {path}: a picture is a {', '.join(PICTURES)} file; name one")
 
 
 @click.group(name="versatune")
@@ -187,6 +198,52 @@ def plan(config: Path, processes: int | None, verbose: bool) -> None:
     show_plan(config, processes, verbose)
 
 
+@versatune.group(name="knowledge")
+def knowledge_files() -> None:
+    """Look at knowledge files, compare two, or make one of counts."""
+
+
+@knowledge_files.command()
+@click.argument("files", nargs=-1, required=True, type=READ)
+@click.option("--plot", type=FILE, help="Draw stacked bars side by side (.png, .svg, .pdf).")
+@click.option("--json", "json_file", type=FILE, help="Write everything as JSON.")
+@report_errors
+def show(files: tuple[Path, ...], plot: Path | None, json_file: Path | None) -> None:
+    """Show knowledge FILES side by side: shares, intervals, bars, and how each was made."""
+    from versatune_plugin.console.knowledge_files import show_knowledge_files
+
+    check_picture(plot)
+    show_knowledge_files(files, plot, json_file)
+
+
+@knowledge_files.command()
+@click.argument("first", type=READ)
+@click.argument("second", type=READ)
+@click.option("--json", "json_file", type=FILE, help="Write everything as JSON.")
+@report_errors
+def compare(first: Path, second: Path, json_file: Path | None) -> None:
+    """How far two knowledge files are apart: total variation and differences, with 95 % intervals."""
+    from versatune_plugin.console.knowledge_files import show_knowledge_comparison
+
+    show_knowledge_comparison(first, second, json_file)
+
+
+@knowledge_files.command(name="from-counts")
+@click.argument("counts", nargs=-1, required=True, metavar="NAME=COUNT...")
+@click.option("--out", type=FILE, required=True, help="The knowledge file.")
+@click.option("--base-model", help="The model that wrote the texts.")
+@click.option("--source", help="Where the counts come from.")
+@click.option("--warning", help="What whoever uses the file should know; every run with it shows this.")
+@report_errors
+def from_counts(counts: tuple[str, ...], out: Path, **facts: str | None) -> None:
+    """Write a knowledge file from how many texts were judged to be of each domain, as in law=571 medicine=866."""
+    from versatune_plugin.console.knowledge_files import show_knowledge_files
+    from versatune_plugin.knowledge.counts import write_counts
+
+    write_counts(counts, out, {name: text for name, text in facts.items() if text and text.strip()})
+    show_knowledge_files([out])
+
+
 @versatune.command()
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @report_errors
@@ -245,8 +302,7 @@ def scores(
     from versatune_plugin.evaluation.results import read_runs
     from versatune_plugin.evaluation.scores import relative_gains
 
-    if plot is not None and plot.suffix not in PICTURES:
-        raise ConfigurationError(f"--plot {plot}: a picture is a {', '.join(PICTURES)} file; name one")
+    check_picture(plot)
     files = [file for file in (json_file, csv_file, plot) if file is not None]
     for file in files:
         check_writable(file)

@@ -58,8 +58,8 @@ class Progress:
             mininterval=interval,
             miniters=1,
             dynamic_ncols=True,
-            # Of a log, no line before there is anything to say.
-            delay=0 if kind is tqdm else interval,
+            # A log has no line before there is anything to say, and the rate in it is that of all so far.
+            **({} if kind is tqdm else {"delay": interval, "smoothing": 0}),
         )
 
     def __enter__(self) -> Self:

@@ -20,6 +20,8 @@ from versatune_plugin.schema.model import StrictModel, problems_of, shown
 
 PROBE_BYTES = 1 << 14
 COMMANDS = {"versatune.knowledge": "detect", "versatune.reference": "reference"}
+# Files of the same kind by another command, which either may replace.
+ALSO = {"versatune.knowledge": " or `axolotl versatune knowledge from-counts`"}
 ALTERNATIVES = {
     "versatune.reference": ", or write the losses into the YAML: `reference: {domain: nats per token, ...}`",
 }
@@ -243,7 +245,7 @@ def check_output(path: Path, kind: str, schema: int, *beside: str) -> None:
     except ArtifactError as error:
         raise ArtifactError(
             f"{path} is there already and would be replaced, but it was not made by `axolotl versatune "
-            f"{COMMANDS[kind]}`: move it away, or choose another --out"
+            f"{COMMANDS[kind]}`{ALSO.get(kind, '')}: move it away, or choose another --out"
         ) from error
     if made_by is None:
         raise ArtifactError(

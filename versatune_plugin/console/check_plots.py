@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from versatune_plugin.console.palette import PALETTE
-from versatune_plugin.console.plots import plain_name, save_picture
+from versatune_plugin.console.plots import legend_name, save_figure
 
 # Of a cell's share, from here on its figure is written in white.
 DARK = 0.6
@@ -30,8 +30,8 @@ def plot_check(figures: Mapping[str, Any], path: Path) -> None:
     _confusion(left, figures["quality"]["confusion"])
     _reliability(right, figures["quality"])
     about = figures["about_judge"]
-    figure.suptitle(f"The judge “{plain_name(about['name'])}” on labelled rows of the run's own domains")
-    save_picture(figure, path)
+    figure.suptitle(f"The judge “{legend_name(about['name'])}” on labelled rows of the run's own domains")
+    save_figure(figure, path)
 
 
 def _confusion(axes: Axes, confusion: Mapping[str, Mapping[str, int]]) -> None:
@@ -42,7 +42,7 @@ def _confusion(axes: Axes, confusion: Mapping[str, Mapping[str, int]]) -> None:
     for row, column in np.ndindex(shares.shape):
         colour = "white" if shares[row, column] > DARK else "black"
         axes.text(column, row, f"{shares[row, column]:.0%}", ha="center", va="center", color=colour)
-    shown = [plain_name(name) for name in names]
+    shown = [legend_name(name) for name in names]
     axes.set_xticks(range(len(names)), shown, rotation=30, ha="right")
     axes.set_yticks(range(len(names)), shown)
     axes.set_xlabel("judged to be of")

@@ -171,6 +171,8 @@ class KeptJudgements:
         self._judge = judge
         self._domains = len(domains)
         self._options = options
+        # Of the judgements counted so far.
+        self._counted = self._unparsed = 0
         self._journal = Journal(
             path,
             "versatune.knowledge_judgements",
@@ -242,19 +244,21 @@ class KeptJudgements:
 
     def _check_unparsed(self, iteration: int) -> float:
         """The share of the texts judged so far that has no usable judgement."""
-        records = self._journal.records[: iteration * self._options.texts]
-        unparsed = sum(record["probabilities"] is None for record in records)
         count = iteration * self._options.texts
+        records = self._journal.records
+        self._unparsed += sum(record["probabilities"] is None for record in records[self._counted : count])
+        self._counted = max(self._counted, min(count, len(records)))
+        unparsed = self._unparsed
         if unparsed > self._options.max_unparsed * count:
             blank = self._texts.degenerate(count, self._read)["blank"]
             raise ArtifactError(
-                f"{unparsed} of {counted(len(records), 'text')} ({unparsed / len(records):.1%}) have no usable "
+                f"{unparsed} of {counted(self._counted, 'text')} ({unparsed / self._counted:.1%}) have no usable "
                 f"judgement ({blank} of them are blank); --max-unparsed allows {self._options.max_unparsed:.1%} of "
                 f"{count:,}. Everything is kept: look at {self._texts.path} and {self.path}, then run again with a "
                 "higher --max-unparsed, or remove the judgements and choose another judge (for --judge http: another model, "
                 "or another --judge-answers)"
             )
-        return unparsed / max(len(records), 1)
+        return unparsed / max(self._counted, 1)
 
     def _judged(self, batches: Sequence[Sequence[str]]) -> Iterator[np.ndarray]:
         """Of each batch, shape (texts, k). A blank text says nothing about any domain: it is not judged."""
