@@ -132,7 +132,7 @@ class Detection:
         made_by = {
             "command": self.command,
             **self.origin,
-            "source": dict(self.about_source),
+            "written_by": dict(self.about_source),
             "judge": {"name": self.options.judge, **self.describe_judge()},
             "estimator": self.options.estimator,
             "estimates": {

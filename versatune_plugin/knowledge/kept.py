@@ -201,6 +201,7 @@ class KeptJudgements:
         """
         texts = self._texts.of_iteration(iteration)
         self._check_texts(iteration, texts)
+        self._check_unparsed(iteration)
         missing = [indices for _, indices in islice(self._journal.missing(iteration), most)]
         with _progress("judgements", iteration, self._journal, self._options) as progress:
             judged = self._judged([[texts[index] for index in indices] for indices in missing])
@@ -219,7 +220,6 @@ class KeptJudgements:
                 unparsed = self._check_unparsed(iteration)
                 progress.note(unparsed=f"{unparsed:.1%}")
                 progress.advance(len(indices))
-        self._check_unparsed(iteration)
         without = [np.nan] * self._domains
         kept = [record["probabilities"] for record in self._journal.of_iteration(iteration)]
         return np.array([without if row is None else row for row in kept], dtype=np.float64)
@@ -255,8 +255,8 @@ class KeptJudgements:
                 f"{unparsed} of {counted(self._counted, 'text')} ({unparsed / self._counted:.1%}) have no usable "
                 f"judgement ({blank} of them are blank); --max-unparsed allows {self._options.max_unparsed:.1%} of "
                 f"{count:,}. Everything is kept: look at {self._texts.path} and {self.path}, then run again with a "
-                "higher --max-unparsed, or remove the judgements and choose another judge (for --judge http: another model, "
-                "or another --judge-answers)"
+                "higher --max-unparsed, or remove the judgements and choose another judge (for --judge http: another "
+                "model, or another --judge-answers)"
             )
         return unparsed / max(self._counted, 1)
 

@@ -121,6 +121,7 @@ class ServedSampler:
             made = [self._made(text) for text in texts]
             self._check_variety(made)
             yield made
+        next(answers, None)
 
     def _ask(self, request: _Request) -> list[str]:
         try:
