@@ -15,7 +15,7 @@ RESAMPLES = 4000
 SEED = 42
 # The 97.5 % point of the standard normal distribution.
 _TWO_SIDED = 1.959963984540054
-_HALVINGS = 24
+_HALVINGS = 17
 
 
 @dataclass(frozen=True)
