@@ -43,10 +43,12 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
+    import versatune_plugin.console.knowledge_files
     import versatune_plugin.console.run_plan
     import versatune_plugin.console.scores
     import versatune_plugin.evaluation.results
     import versatune_plugin.host.base_model
+    import versatune_plugin.knowledge.counts
     import versatune_plugin.knowledge.detect
     import versatune_plugin.plugin
     import versatune_plugin.quickstart.run

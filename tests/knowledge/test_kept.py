@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from versatune_plugin.errors import ArtifactError
 from versatune_plugin.knowledge.generation import GeneratedText, TextBatch
 from versatune_plugin.knowledge.kept import KeptJudgements, KeptTexts
 from versatune_plugin.knowledge.options import DetectionOptions
+from versatune_plugin.progress import shown_on
 
 OPTIONS = DetectionOptions(texts=2, iterations=1, batch_size=2)
 DOMAINS = ("code", "law", "medicine")
@@ -64,3 +66,21 @@ def test_what_was_edited_is_refused(tmp_path: Path, file: str, key: str, value: 
     assert said in str(refused.value)
     assert kept.name in str(refused.value)
     assert "remove it" in str(refused.value) or "remove judgements.jsonl" in str(refused.value)
+
+
+def test_progress_says_how_many_judgements_cannot_be_used(tmp_path: Path) -> None:
+    class Half(Judges):
+        def probabilities(self, texts: list[str]) -> np.ndarray:
+            rows = np.full((len(texts), 3), 1 / 3)
+            rows[1:] = np.nan
+            return rows
+
+    log = io.StringIO()
+    with shown_on(log):
+        texts = KeptTexts(tmp_path / "texts.jsonl", "judgements.jsonl", {}, OPTIONS)
+        texts.write(1, Writes)
+        KeptJudgements(tmp_path / "judgements.jsonl", texts, Half(), DOMAINS, OPTIONS).judge(1)
+    written, judgements = log.getvalue().splitlines()
+    assert written.startswith("iteration 1/1: texts: 2 of 2 (100 %)")
+    assert judgements.startswith("iteration 1/1: judgements: 2 of 2 (100 %)")
+    assert judgements.endswith(", unparsed=50.0%")

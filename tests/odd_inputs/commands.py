@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 
-from tests.odd_inputs.artifacts import KNOWLEDGE, REFERENCE
+from tests.odd_inputs.artifacts import KNOWLEDGE, NO_FILES, REFERENCE
 from tests.odd_inputs.case import ACCEPTED, Bench, Case, label
 from versatune_plugin.evaluation.benchmarks import BENCHMARKS
 
@@ -175,6 +176,102 @@ def _scores(name: str, content: str | bytes, *argv: str) -> Callable[[Bench], li
     return lambda bench: ["scores", str(bench.write(name, content)), *argv]
 
 
+def knowledge() -> Iterator[Case]:
+    """``knowledge show``, ``compare`` and ``from-counts``."""
+    for name, content, said in NO_FILES:
+        yield command(f"knowledge show of {name}", _show(content), "k.json", said)
+    odd: list[tuple[str, object, str]] = [
+        ("probabilities", {}, "every entry is 0"),
+        ("probabilities", {"law": 0.4, "code": 0.5}, "the entries sum to 0.9"),
+        ("probabilities", {"law": 1, "\u200b": 0}, "cannot be seen (U+200B)"),
+        ("interval95", {"law": [0.4, 0.6]}, "interval95: names law, but the domains are law, code"),
+        ("interval95", {"law": [0.4, 0.6], "code": [0.6, 0.4]}, "interval95.code: begins above its end"),
+        ("covariance", [], "covariance: must be 2 lists of 2 numbers each"),
+        ("covariance", [[1, 2], [2, 1]], "no variance below 0"),
+        ("covariance", [[1, None], [0, 1]], "covariance[0][1]: is null"),
+        ("covariance", [[math.inf, 0], [0, 1]], "covariance[0][0]: is inf"),
+        ("warning", 7, "warning: is 7"),
+        ("source", True, "source: is true"),
+    ]
+    for key, value, said in odd:
+        yield command(f"knowledge show of {key}: {label(value)}", _show({**KNOWLEDGE, key: value}), "k.json", said)
+    right: list[tuple[str, object]] = [
+        ("by hand", {key: KNOWLEDGE[key] for key in ("kind", "schema", "probabilities")}),
+        (
+            "facts of odd types",
+            {**KNOWLEDGE, "judge": 7, "base_model": [], "estimator": {"name": {}}, "command": "\u202e"},
+        ),
+        ("a name with an escape", {**KNOWLEDGE, "base_model": "\x1b[2J", "source": "[/]", "warning": "a\nb\x1b[31m"}),
+        ("zero variances", {**KNOWLEDGE, "covariance": [[0, 0], [0, 0]]}),
+        ("one domain", {"kind": "versatune.knowledge", "schema": 1, "probabilities": {"law": 1}}),
+    ]
+    for name, content in right:
+        yield command(f"knowledge show of {name}", _show(content), *ACCEPTED)
+        yield command(f"knowledge compare of {name}", _compare(content, content), *ACCEPTED)
+    yield command(
+        "knowledge show of no file", lambda bench: ["knowledge", "show", "no.json"], "'no.json' does not exist"
+    )
+    yield command("knowledge show of nothing", lambda bench: ["knowledge", "show"], "Missing argument")
+    yield command("knowledge show --plot x.odd", _show(KNOWLEDGE, "--plot", "x.odd"), "--plot x.odd: a picture is")
+    yield command("knowledge show --json .", _show(KNOWLEDGE, "--json", "."), "is a directory")
+    yield command("knowledge show --json below a file", _show(KNOWLEDGE, "--json", "k.json/x"), "cannot be written")
+    yield command(
+        "knowledge show --json over it", _show(KNOWLEDGE, "--json", "k.json"), "one of the files that are read"
+    )
+    yield command("knowledge show twice of one", _show(KNOWLEDGE, "k.json"), *ACCEPTED)
+    other = {**KNOWLEDGE, "probabilities": {"law": 1}, "interval95": None}
+    yield command("knowledge compare of other domains", _compare(KNOWLEDGE, other), "only k.json has 'code'")
+    yield command("knowledge compare of one file", lambda bench: ["knowledge", "compare", "no.json"], "'no.json'")
+    for argv, said in _ODD_COUNTS:
+        yield command(f"from-counts {label(' '.join(argv))}", _counts([*argv, "--out", "k.json"]), *said)
+    for out, said in (
+        ("cfg.yml", "was not made by `axolotl versatune detect` or `axolotl versatune knowledge from-counts`"),
+        ("hand.json", "was written by hand"),
+        ("k" * 260, "too long a name"),
+        ("cfg.yml/k.json", "cannot be written"),
+    ):
+        yield command(f"from-counts --out {label(out)}", _counts(["law=1", "code=2", "--out", out]), said)
+    yield command("from-counts without --out", _counts(["law=1", "code=2"]), "Missing option '--out'")
+
+
+_ODD_COUNTS: list[tuple[list[str], tuple[str, ...]]] = [
+    (["law=-1", "code=2"], ("'law' is '-1', but must be a whole number",)),
+    (["law=1.5", "code=2"], ("'law' is '1.5'",)),
+    (["law=1,000", "code=2"], ("'law' is '1,000'",)),
+    (["law=0", "code=0"], ("every count is 0",)),
+    (["law=1"], ("two domains or more",)),
+    (["law=1", "law=2"], ("'law' is there twice",)),
+    (["law=1", "LAW=2"], ("look alike",)),
+    (["law=1", "l\u0430w=2"], ("look alike",)),
+    (["law", "code=2"], ("'law' is no name and count",)),
+    (["=1", "code=2"], ("has no character",)),
+    (["=", "code=2"], ("has no character",)),
+    (["\x1b[2J=1", "code=2"], ("cannot be seen (U+001B)",)),
+    (["law=" + "9" * 5_000, "code=2"], ("must be a whole number from 0 to 100,000,000,000",)),
+    (["law=1", "code=2", "--source", "caf\udce9"], ("--source", "is not UTF-8")),
+    (["law=1", "code=0", "--base-model", " ", "--warning", "\x1b[31mred"], ACCEPTED),
+    (["law=100000000000", "code=1"], ACCEPTED),
+    (["a=b=1", "[/]=2", "\u6cd5=3"], ACCEPTED),
+]
+
+
+def _show(content: object, *argv: str) -> Callable[[Bench], list[str]]:
+    return lambda bench: ["knowledge", "show", str(bench.write("k.json", content).name), *argv]
+
+
+def _compare(one: object, other: object) -> Callable[[Bench], list[str]]:
+    return lambda bench: ["knowledge", "compare", bench.write("k.json", one).name, bench.write("l.json", other).name]
+
+
+def _counts(argv: list[str]) -> Callable[[Bench], list[str]]:
+    def made(bench: Bench) -> list[str]:
+        bench.write("cfg.yml", "base_model: x\n")
+        bench.write("hand.json", {key: KNOWLEDGE[key] for key in ("kind", "schema", "probabilities")})
+        return ["knowledge", "from-counts", *argv]
+
+    return made
+
+
 def others() -> Iterator[Case]:
     """``plan``, ``reference``, ``mixtures``, ``quickstart``."""
     for processes, said in (("0", "0 is not in the range"), ("-1", "not in the range"), ("two", "not a valid integer")):
@@ -224,4 +321,5 @@ def cases() -> Iterator[Case]:
     yield from detect()
     yield from configurations()
     yield from scores()
+    yield from knowledge()
     yield from others()

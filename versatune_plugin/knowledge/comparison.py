@@ -15,7 +15,7 @@ RESAMPLES = 4000
 SEED = 42
 # The 97.5 % point of the standard normal distribution.
 _TWO_SIDED = 1.959963984540054
-_HALVINGS = 24
+_HALVINGS = 17
 
 
 @dataclass(frozen=True)
@@ -112,10 +112,10 @@ def compare_files(first: Path, second: Path) -> FileComparison:
 def _remarks_on_uncertainty(found: Mapping[Path, Uncertainty | None]) -> list[str]:
     unknown = [str(path) for path, one in found.items() if one is None]
     if unknown:
-        return [
-            f"no interval: {' and '.join(unknown)} {'say' if len(unknown) > 1 else 'says'} nothing of the uncertainty "
-            "of its shares (neither `covariance` nor `interval95`)"
-        ]
+        says = (
+            "says nothing of the uncertainty of its" if len(unknown) == 1 else "say nothing of the uncertainty of their"
+        )
+        return [f"no interval: {' and '.join(unknown)} {says} shares (neither `covariance` nor `interval95`)"]
     return [
         f"{path} has no `covariance`: its variances are taken from the widths of `interval95`, as if its domains were "
         "independent, so the intervals are approximate"
