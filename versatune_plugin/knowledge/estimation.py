@@ -52,24 +52,50 @@ def estimate(judgements: Sequence[np.ndarray], seed: int) -> Estimate:
     Raises:
         ArtifactError: an iteration without any usable judgement.
     """
-    parsed = [rows[~np.isnan(rows).any(axis=1)] for rows in judgements]
-    for number, rows in enumerate(parsed, start=1):
-        if not len(rows):
-            raise ArtifactError(f"iteration {number}: not one of its texts has a usable judgement; see the texts file")
+    parsed = usable(judgements)
     iterations = np.stack([rows.mean(axis=0) for rows in parsed])
-    means = _bootstrap_means(parsed, seed)
     return Estimate(
         probabilities=iterations.mean(axis=0),
         iterations=iterations,
-        interval95=np.percentile(means, [2.5, 97.5], axis=0).T,
+        interval95=percentile95(bootstrap_means(parsed, seed)),
         texts=sum(len(rows) for rows in judgements),
         unparsed=sum(len(rows) for rows in judgements) - sum(len(rows) for rows in parsed),
     )
 
 
-def _bootstrap_means(parsed: Sequence[np.ndarray], seed: int) -> np.ndarray:
-    """The mean of the iterations' means under resampling, shape (RESAMPLES, k)."""
-    generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, 0xB007])))
+def usable(judgements: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The judgements without their rows of NaN.
+
+    Args:
+        judgements: one array per iteration, shape (texts, k).
+
+    Raises:
+        ArtifactError: an iteration without any usable judgement.
+    """
+    parsed = [rows[~np.isnan(rows).any(axis=1)] for rows in judgements]
+    for number, rows in enumerate(parsed, start=1):
+        if not len(rows):
+            raise ArtifactError(f"iteration {number}: not one of its texts has a usable judgement; see the texts file")
+    return parsed
+
+
+def percentile95(replicates: np.ndarray) -> np.ndarray:
+    """The bootstrap percentile interval, shape (k, 2), of replicates of shape (resamples, k)."""
+    return np.percentile(replicates, [2.5, 97.5], axis=0).T
+
+
+def bootstrap_means(parsed: Sequence[np.ndarray], seed: int, *stream: int) -> np.ndarray:
+    """The mean of the iterations' means under resampling of their rows.
+
+    Args:
+        parsed: one array per iteration, shape (rows, k).
+        seed: of the draws.
+        *stream: other numbers give other draws under the same seed.
+
+    Returns:
+        Shape (RESAMPLES, k).
+    """
+    generator = bootstrap_generator(seed, *stream)
     means = np.zeros((RESAMPLES, parsed[0].shape[1]))
     for rows in parsed:
         size = len(rows)
@@ -81,3 +107,8 @@ def _bootstrap_means(parsed: Sequence[np.ndarray], seed: int) -> np.ndarray:
             times = np.bincount(drawn.ravel(), minlength=count * size).reshape(count, size)
             means[first : first + count] += times @ rows / size
     return means / len(parsed)
+
+
+def bootstrap_generator(seed: int, *stream: int) -> np.random.Generator:
+    """Draws of their own for every seed and stream."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, 0xB007, *stream])))
