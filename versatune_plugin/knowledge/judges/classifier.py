@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from versatune_plugin.errors import DataError
+from versatune_plugin.knowledge.correction import LabelledJudgements
 from versatune_plugin.knowledge.judges.calibration import expected_calibration_error
 from versatune_plugin.knowledge.judges.content import NOTHING, Repeated, content, repeated, without_markup
 from versatune_plugin.knowledge.judges.row_texts import row_texts
@@ -122,6 +123,11 @@ class ClassifierJudge:
             [content(without_markup(text, self._special_tokens), self._without) for text in texts]
         )
 
+    def labelled(self) -> LabelledJudgements:
+        """What it says of the rows set aside, whose domains are known."""
+        texts, truth = _labelled(self._test, self._domains)
+        return LabelledJudgements(self._model.probabilities(texts), truth)
+
     def settings(self) -> dict[str, Any]:
         """The size and hashes of what is learnt from and of what is not read; see `Judge.settings`."""
         texts = [[name, *self._training[name]] for name in self._domains]
@@ -150,8 +156,8 @@ class ClassifierJudge:
         from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
         from sklearn.utils.class_weight import compute_sample_weight
 
-        texts, truth = _labelled(self._test, self._domains)
-        given = self._model.probabilities(texts)
+        labelled = self.labelled()
+        given, truth = labelled.given, labelled.truth
         weights = compute_sample_weight("balanced", truth)
         columns = np.arange(len(self._domains))
         counts = confusion_matrix(truth, given.argmax(axis=1), labels=columns)
