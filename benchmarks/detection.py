@@ -18,7 +18,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from versatune_plugin.console.quickstart import total_variation
+from versatune_plugin.knowledge.comparison import total_variation
 from versatune_plugin.knowledge.detect import detect
 from versatune_plugin.knowledge.options import DetectionOptions
 from versatune_plugin.quickstart.presets import PRESETS, Preset

@@ -30,7 +30,6 @@ def report_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-CONFIG = click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 PICTURES = (".png", ".svg", ".pdf")
 
 
@@ -43,7 +42,19 @@ def _quiet_imports(context: click.Context, option: click.Parameter, verbose: boo
 
 VERBOSE = click.option("--verbose", is_flag=True, callback=_quiet_imports, help="Show what Axolotl logs as well.")
 FILE = click.Path(dir_okay=False, path_type=Path)
+READ = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
+CONFIG = click.argument("config", type=READ)
+
+
+def check_picture(path: Path | None) -> None:
+    """See that a picture is of a kind that can be drawn.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    if path is not None and path.suffix not in PICTURES:
+        raise ConfigurationError(f"--plot {path}: a picture is a {', '.join(PICTURES)} file; name one")
 
 
 @click.group(name="versatune")
@@ -52,37 +63,94 @@ def versatune() -> None:
     """Mixtures of domains that move while a model is fine-tuned."""
 
 
+JUDGE_OPTIONS = (
+    click.option(
+        "--judge",
+        help="classifier (trained on your own rows), http (a served chat model), model (an instruct model, loaded "
+        "here), or embedding. Default: classifier.",
+    ),
+    click.option("--judge-model", help="A path or a hub id; for --judge http the name under which it is served."),
+    click.option("--judge-url", multiple=True, help="For --judge http: a server's address; several share the work."),
+    click.option("--judge-key-env", help="For --judge http: the environment variable that holds the key."),
+    click.option("--judge-answers", help="For --judge http: logprobs, json, or auto. Default: auto."),
+    click.option("--judge-rotations", type=int, help="For --judge http: orders of the options. Default: all."),
+    click.option("--judge-concurrency", type=int, help="For --judge http: questions at a time. Default: 16."),
+    click.option("--judge-price", type=(float, float), help="Of a million tokens read, and written, by --judge http."),
+    click.option("--training-rows", type=int, help="For --judge classifier: rows of each domain. Default: 1000."),
+    click.option("--max-new-tokens", type=int, help="Tokens of a text. Default: 128."),
+    click.option(
+        "--max-unparsed", type=float, help="Share of texts without a judgement that is too many. Default: 0.02."
+    ),
+    click.option("--batch-size", type=int, help="Texts generated, and judged, at a time. Default: 64."),
+    click.option("--seed", type=int, help="Of sampling, rows, judge and bootstrap. Default: 42."),
+)
+
+
+def judge_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What every command with a judge takes."""
+    for option in reversed(JUDGE_OPTIONS):
+        command = option(command)
+    return command
+
+
 @versatune.command()
 @CONFIG
 @click.option("--out", type=FILE, help="The knowledge file. Default: what the YAML names, or knowledge.json.")
+@click.option("--preset", help="paper: 40000 texts x 5 iterations; default: 2000 x 5; quick: 500 x 2.")
 @click.option("--texts", type=int, help="Texts per iteration (N_S). Default: 2000.")
 @click.option("--iterations", type=int, help="At most so many iterations (T). Default: 5.")
 @click.option(
     "--tolerance", type=float, help="End once every 95 % half width is at most this; 0: never. Default: 0.01."
 )
-@click.option("--max-unparsed", type=float, help="Share of texts without a judgement that is too many. Default: 0.02.")
-@click.option("--max-new-tokens", type=int, help="Tokens of a text. Default: 128.")
-@click.option("--batch-size", type=int, help="Texts generated, and judged, at a time. Default: 64.")
 @click.option("--temperature", type=float, help="Of the sampling. Default: 1.")
-@click.option("--seed", type=int, help="Of sampling, judge and bootstrap. Default: 42.")
-@click.option(
-    "--judge", help="classifier (trained on your own rows) or model (an instruct model). Default: classifier."
-)
-@click.option("--judge-model", help="For --judge model: a path or a hub id.")
-@click.option("--training-rows", type=int, help="For --judge classifier: rows of each domain. Default: 1000.")
-@click.option("--preset", help="paper: 40000 texts x 5 iterations.")
+@click.option("--estimator", help="The shares that a run uses: mean, label, adjusted or em. Default: mean.")
+@click.option("--server-url", multiple=True, help="A server of the base model, to write the texts; several share them.")
+@click.option("--server-model", help="The name under which it is served. Default: the only one.")
+@click.option("--server-key-env", help="The environment variable that holds its key.")
+@click.option("--server-concurrency", type=int, help="Requests at a time to each server. Default: 16.")
+@click.option("--texts-per-request", type=int, help="Texts that one request asks for. Default: 8.")
+@judge_options
+@click.option("--only-estimate", is_flag=True, help="Do the first batch, say what all would take, and end.")
 @VERBOSE
 @report_errors
 def detect(config: Path, preset: str | None, verbose: bool, **given: Any) -> None:
     """Detect which domains the base model knows, and how well: its knowledge distribution (Algorithm 1)."""
     from versatune_plugin.console.knowledge import show_knowledge
+    from versatune_plugin.console.tables import new_console, say
     from versatune_plugin.host.quiet import quiet_host
     from versatune_plugin.knowledge.detect import detect as run
     from versatune_plugin.knowledge.options import DetectionOptions
 
+    console = new_console()
     with quiet_host(verbose):
-        knowledge = run(config, DetectionOptions.choose(preset, **given))
-    show_knowledge(knowledge)
+        knowledge = run(config, DetectionOptions.choose(preset, **given), partial(say, console))
+    if knowledge is not None:
+        show_knowledge(knowledge, console)
+
+
+@versatune.command("judge-check")
+@CONFIG
+@click.option("--out", type=FILE, help="The file of the check. Default: beside the knowledge file, NAME.judge.json.")
+@click.option("--rows", type=int, help="Labelled rows of each domain at most. Default: 200.")
+@click.option("--plot", type=FILE, help="Draw the confusion and the reliability (.png, .svg, .pdf).")
+@judge_options
+@VERBOSE
+@report_errors
+def judge_check(config: Path, verbose: bool, **given: Any) -> None:
+    """Measure a judge on held-out rows of the configuration's own domains, and calibrate it."""
+    from versatune_plugin.console.judge_check import show_check
+    from versatune_plugin.console.tables import new_console
+    from versatune_plugin.host.quiet import quiet_host
+    from versatune_plugin.knowledge.check import check_judge
+    from versatune_plugin.knowledge.options import CheckOptions
+
+    console = new_console()
+    options = CheckOptions.choose(**given)
+    if options.plot is not None and options.plot.suffix not in PICTURES:
+        raise ConfigurationError(f"--plot {options.plot}: a picture is a {', '.join(PICTURES)} file; name one")
+    with quiet_host(verbose):
+        path, figures = check_judge(config, options)
+    show_check(console, path, figures, options.plot)
 
 
 @versatune.command()
@@ -128,6 +196,52 @@ def plan(config: Path, processes: int | None, verbose: bool) -> None:
     from versatune_plugin.console.run_plan import show_plan
 
     show_plan(config, processes, verbose)
+
+
+@versatune.group(name="knowledge")
+def knowledge_files() -> None:
+    """Look at knowledge files, compare two, or make one of counts."""
+
+
+@knowledge_files.command()
+@click.argument("files", nargs=-1, required=True, type=READ)
+@click.option("--plot", type=FILE, help="Draw stacked bars side by side (.png, .svg, .pdf).")
+@click.option("--json", "json_file", type=FILE, help="Write everything as JSON.")
+@report_errors
+def show(files: tuple[Path, ...], plot: Path | None, json_file: Path | None) -> None:
+    """Show knowledge FILES side by side: shares, intervals, bars, and how each was made."""
+    from versatune_plugin.console.knowledge_files import show_knowledge_files
+
+    check_picture(plot)
+    show_knowledge_files(files, plot, json_file)
+
+
+@knowledge_files.command()
+@click.argument("first", type=READ)
+@click.argument("second", type=READ)
+@click.option("--json", "json_file", type=FILE, help="Write everything as JSON.")
+@report_errors
+def compare(first: Path, second: Path, json_file: Path | None) -> None:
+    """How far two knowledge files are apart: total variation and differences, with 95 % intervals."""
+    from versatune_plugin.console.knowledge_files import show_knowledge_comparison
+
+    show_knowledge_comparison(first, second, json_file)
+
+
+@knowledge_files.command(name="from-counts")
+@click.argument("counts", nargs=-1, required=True, metavar="NAME=COUNT...")
+@click.option("--out", type=FILE, required=True, help="The knowledge file.")
+@click.option("--base-model", help="The model that wrote the texts.")
+@click.option("--source", help="Where the counts come from.")
+@click.option("--warning", help="What whoever uses the file should know; every run with it shows this.")
+@report_errors
+def from_counts(counts: tuple[str, ...], out: Path, **facts: str | None) -> None:
+    """Write a knowledge file from how many texts were judged to be of each domain, as in law=571 medicine=866."""
+    from versatune_plugin.console.knowledge_files import show_knowledge_files
+    from versatune_plugin.knowledge.counts import write_counts
+
+    write_counts(counts, out, {name: text for name, text in facts.items() if text and text.strip()})
+    show_knowledge_files([out])
 
 
 @versatune.command()
@@ -188,8 +302,7 @@ def scores(
     from versatune_plugin.evaluation.results import read_runs
     from versatune_plugin.evaluation.scores import relative_gains
 
-    if plot is not None and plot.suffix not in PICTURES:
-        raise ConfigurationError(f"--plot {plot}: a picture is a {', '.join(PICTURES)} file; name one")
+    check_picture(plot)
     files = [file for file in (json_file, csv_file, plot) if file is not None]
     for file in files:
         check_writable(file)

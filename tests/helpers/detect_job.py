@@ -35,7 +35,9 @@ def main() -> None:
     chosen: dict[str, Any] = {name: int(value) if value.isdigit() else value for name, value in pairs.items()}
     options = DetectionOptions.choose(**chosen)
     try:
-        show_knowledge(detect(Path(config), options))
+        knowledge = detect(Path(config), options)
+        assert knowledge is not None
+        show_knowledge(knowledge)
     except VersaTuneError as error:
         report(error, sys.stderr)
         sys.exit(STATUS)

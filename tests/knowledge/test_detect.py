@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from filelock import FileLock
 from versatune_plugin.errors import VersaTuneError
 from versatune_plugin.knowledge import DetectionOptions, Knowledge, load_knowledge
 from versatune_plugin.knowledge.detection import Detection
-from versatune_plugin.knowledge.generation import GeneratedText, batch_seed
+from versatune_plugin.knowledge.generation import GeneratedText, TextBatch, batch_seed
 
 DOMAINS = ("code", "law")
 ORIGIN = {"base_model": "some/model", "start_token": {"role": "bos", "token": "<s>", "id": 0}, "seed": 1}
@@ -32,12 +32,13 @@ class Source:
         self._stop_at = stop_at
         self._blank = blank
 
-    def generate(self, count: int, seed: int) -> list[GeneratedText]:
-        if len(self.seeds) == self._stop_at:
-            raise Stop
-        self.seeds.append(seed)
-        words = [f"text {seed} {number}" for number in range(count)]
-        return [GeneratedText(" \n" if place < self._blank else word, 3) for place, word in enumerate(words)]
+    def write(self, batches: Sequence[TextBatch]) -> Iterator[list[GeneratedText]]:
+        for batch in batches:
+            if len(self.seeds) == self._stop_at:
+                raise Stop
+            self.seeds.append(batch.seed)
+            words = [f"text {batch.seed} {number}" for number in range(batch.count)]
+            yield [GeneratedText(" \n" if place < self._blank else word, 9, 1) for place, word in enumerate(words)]
 
 
 class Judge:
@@ -82,15 +83,23 @@ def detection(
     domains: tuple[str, ...] = DOMAINS,
     **changes: Any,
 ) -> Detection:
-    chosen = {"texts": 10, "iterations": 3, "batch_size": 4, "tolerance": 0.0, "seed": 1, **changes}
+    # Texts are written 16 at once, and judged 4 at once.
+    chosen = {"texts": 40, "iterations": 3, "batch_size": 4, "tolerance": 0.0, "seed": 1, **changes}
     return Detection(
         out=folder / "knowledge.json",
         command="command",
         domains=domains,
         options=DetectionOptions(**chosen),
         origin=origin,
-        load_source=lambda: source,
-        judge=judge,
+        about_source={"kind": "stand-in"},
+        write=source.write,
+        read=str.strip,
+        judging={"judge": judge.settings()},
+        judge=lambda batches: map(judge.probabilities, batches),
+        describe_judge=judge.describe,
+        tokens=lambda: (0, 0),
+        labelled=None,
+        tell=lambda _: None,
     )
 
 
@@ -103,7 +112,9 @@ def run(
     **changes: Any,
 ) -> Knowledge:
     made = source or Source()
-    return detection(folder, made, judge or Judge(), origin=origin or ORIGIN, **changes).run()
+    found = detection(folder, made, judge or Judge(), origin=origin or ORIGIN, **changes).run()
+    assert found is not None
+    return found
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -121,13 +132,13 @@ def test_writes_what_it_found_and_what_made_it(tmp_path: Path) -> None:
     assert source.seeds == [batch_seed(1, iteration, batch) for iteration in (1, 2, 3) for batch in (0, 1, 2)]
     lines = [json.loads(line) for line in (tmp_path / "knowledge.texts.jsonl").read_text().splitlines()]
     assert lines[0]["settings"] == ORIGIN
-    assert [(line["iteration"], line["index"]) for line in lines[1:]] == [(t, i) for t in (1, 2, 3) for i in range(10)]
+    assert [(line["iteration"], line["index"]) for line in lines[1:]] == [(t, i) for t in (1, 2, 3) for i in range(40)]
     assert [line["text"] for line in lines[1:]] == judge.judged
-    shares = np.array([hash_of(text) for text in judge.judged]).reshape(3, 10).mean(axis=1)
+    shares = np.array([hash_of(text) for text in judge.judged]).reshape(3, 40).mean(axis=1)
     assert [iteration["code"] for iteration in found.iterations] == pytest.approx(shares.tolist())
     assert found.probabilities["code"] == pytest.approx(shares.mean())
     assert sum(found.probabilities.values()) == pytest.approx(1, abs=1e-12)
-    assert (found.texts, found.unparsed) == (30, 0)
+    assert (found.texts, found.unparsed) == (120, 0)
     assert found.made_by["ended_by"] == "iterations"
     assert found.made_by["judge"] == {"name": "stand-in"}
     assert found.made_by["spread"]["law"] == pytest.approx(np.ptp(shares))
@@ -138,7 +149,7 @@ def test_writes_what_it_found_and_what_made_it(tmp_path: Path) -> None:
 def test_an_interruption_anywhere_changes_nothing(tmp_path: Path, what: str) -> None:
     whole = tmp_path / "whole"
     run(whole)
-    for stop_at in range(9):
+    for stop_at in range(9) if what == "texts" else range(0, 30, 4):
         folder = tmp_path / str(stop_at)
         first_source, first_judge = (
             Source(stop_at if what == "texts" else None),
@@ -151,7 +162,7 @@ def test_an_interruption_anywhere_changes_nothing(tmp_path: Path, what: str) -> 
         run(folder, source, judge)
         assert contents(folder) == contents(whole)
         assert len(first_source.seeds) + len(source.seeds) == 9
-        assert len(first_judge.judged) + len(judge.judged) == 30
+        assert len(first_judge.judged) + len(judge.judged) == 120
 
 
 def test_a_finished_detection_asks_nobody_again(tmp_path: Path) -> None:
@@ -161,7 +172,7 @@ def test_a_finished_detection_asks_nobody_again(tmp_path: Path) -> None:
     assert second.probabilities == first.probabilities
     more = run(tmp_path, iterations=4)
     assert more.iterations[:3] == first.iterations
-    assert (len(more.iterations), more.texts) == (4, 40)
+    assert (len(more.iterations), more.texts) == (4, 160)
 
 
 def test_ends_once_every_interval_is_narrow_enough(tmp_path: Path) -> None:
@@ -180,14 +191,15 @@ def test_ends_once_every_interval_is_narrow_enough(tmp_path: Path) -> None:
 
 def test_too_many_texts_without_judgement_end_it_and_nothing_is_lost(tmp_path: Path) -> None:
     judge = Judge(mute="0")
-    with pytest.raises(VersaTuneError, match=r"3 of 10 texts \(30\.0%\).*--max-unparsed allows 2\.0%") as caught:
+    with pytest.raises(VersaTuneError, match=r"1 of 4 texts \(25\.0%\).*--max-unparsed allows 2\.0% of 40") as caught:
         run(tmp_path, judge=judge)
     assert str(tmp_path / "knowledge.judgements.jsonl") in str(caught.value)
     assert not (tmp_path / "knowledge.json").exists()
-    assert len(judge.judged) == 10
+    # It is certain by then that the iteration will have too many.
+    assert len(judge.judged) == 4
     again = Judge(mute="0")
     found = run(tmp_path, judge=again, max_unparsed=0.3)
-    assert (found.texts, found.unparsed) == (30, 9)
+    assert (found.texts, found.unparsed) == (120, 15)
     assert not set(judge.judged) & set(again.judged)
     usable = [text for text in judge.judged + again.judged if not text.endswith("0")]
     assert found.probabilities["code"] == pytest.approx(np.mean([hash_of(text) for text in usable]))
@@ -196,11 +208,9 @@ def test_too_many_texts_without_judgement_end_it_and_nothing_is_lost(tmp_path: P
 def test_blank_texts_are_not_judged_but_counted(tmp_path: Path) -> None:
     judge = Judge()
     found = run(tmp_path, Source(blank=1), judge, max_unparsed=0.5)
-    assert (found.texts, found.unparsed, found.made_by["blank"]) == (30, 9, 9)
-    assert len(judge.judged) == 21
-    with pytest.raises(
-        VersaTuneError, match=r"3 of 10 texts \(30\.0%\) have no usable judgement \(3 of them are blank"
-    ):
+    assert (found.texts, found.unparsed, found.made_by["blank"]) == (120, 9, 9)
+    assert len(judge.judged) == 111
+    with pytest.raises(VersaTuneError, match=r"1 of 4 texts \(25\.0%\) have no usable judgement \(1 of them are blank"):
         run(tmp_path / "strict", Source(blank=1))
 
 
@@ -218,7 +228,7 @@ def test_refuses_to_go_on_under_other_settings(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     (tmp_path / "knowledge.judgements.jsonl").unlink()
     source = Source()
-    assert run(tmp_path, source, Judge(rows=5)).texts == 30
+    assert run(tmp_path, source, Judge(rows=5)).texts == 120
     assert len(source.seeds) == 5
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from versatune_plugin.errors import ArtifactError
-from versatune_plugin.knowledge.generation import GeneratedText
+from versatune_plugin.knowledge.generation import GeneratedText, TextBatch
 from versatune_plugin.knowledge.kept import KeptJudgements, KeptTexts
 from versatune_plugin.knowledge.options import DetectionOptions
 
@@ -18,26 +19,21 @@ OPTIONS = DetectionOptions(texts=2, iterations=1, batch_size=2)
 DOMAINS = ("code", "law", "medicine")
 
 
-class Writes:
-    def generate(self, count: int, seed: int) -> list[GeneratedText]:
-        return [GeneratedText(f"text {number}", 2) for number in range(count)]
+def write(batches: Sequence[TextBatch]) -> Iterator[list[GeneratedText]]:
+    for batch in batches:
+        yield [GeneratedText(f"text {batch.first + number}", 2, 1) for number in range(batch.count)]
 
 
-class Judges:
-    def settings(self) -> dict[str, Any]:
-        return {"name": "even"}
-
-    def describe(self) -> dict[str, Any]:
-        return {}
-
-    def probabilities(self, texts: list[str]) -> np.ndarray:
-        return np.full((len(texts), 3), 1 / 3)
+def judge(batches: Sequence[Sequence[str]]) -> Iterator[np.ndarray]:
+    for batch in batches:
+        yield np.full((len(batch), 3), 1 / 3)
 
 
 def judged(folder: Path) -> np.ndarray:
     texts = KeptTexts(folder / "texts.jsonl", "judgements.jsonl", {}, OPTIONS)
-    texts.write(1, Writes)
-    return KeptJudgements(folder / "judgements.jsonl", texts, Judges(), DOMAINS, OPTIONS).judge(1)
+    texts.write(1, write)
+    settings = {"judge": {"name": "even"}}
+    return KeptJudgements(folder / "judgements.jsonl", texts, settings, str.strip, judge, DOMAINS, OPTIONS).judge(1)
 
 
 @pytest.mark.parametrize(

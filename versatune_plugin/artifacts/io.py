@@ -20,6 +20,8 @@ from versatune_plugin.schema.model import StrictModel, problems_of, shown
 
 PROBE_BYTES = 1 << 14
 COMMANDS = {"versatune.knowledge": "detect", "versatune.reference": "reference"}
+# Files of the same kind by another command, which either may replace.
+ALSO = {"versatune.knowledge": " or `axolotl versatune knowledge from-counts`"}
 ALTERNATIVES = {
     "versatune.reference": ", or write the losses into the YAML: `reference: {domain: nats per token, ...}`",
 }
@@ -127,8 +129,13 @@ def append_json_line(path: Path, payload: Mapping[str, Any]) -> None:
     append_json_lines(path, [payload])
 
 
-def append_json_lines(path: Path, payloads: Iterable[Mapping[str, Any]]) -> None:
-    """Append lines of JSON with one write and one flush to the disk.
+def append_json_lines(path: Path, payloads: Iterable[Mapping[str, Any]], *, sync: bool = True) -> None:
+    """Append lines of JSON with one write.
+
+    Args:
+        path: the file.
+        payloads: a line each.
+        sync: wait until they are on the disk. Without, they survive the end of the process, but not a power cut.
 
     Raises:
         ArtifactError: they could not be written; the lines before them are intact.
@@ -138,8 +145,9 @@ def append_json_lines(path: Path, payloads: Iterable[Mapping[str, Any]]) -> None
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as file:
             file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
 
 
 def write_json_lines(path: Path, payloads: Iterable[Mapping[str, Any]]) -> None:
@@ -237,7 +245,7 @@ def check_output(path: Path, kind: str, schema: int, *beside: str) -> None:
     except ArtifactError as error:
         raise ArtifactError(
             f"{path} is there already and would be replaced, but it was not made by `axolotl versatune "
-            f"{COMMANDS[kind]}`: move it away, or choose another --out"
+            f"{COMMANDS[kind]}`{ALSO.get(kind, '')}: move it away, or choose another --out"
         ) from error
     if made_by is None:
         raise ArtifactError(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import ConfigDict, Field
 
 from versatune_plugin.artifacts.io import read_artifact, write_json
@@ -44,7 +45,13 @@ class Knowledge:
 
 
 class KnowledgeFile(StrictModel):
-    """What is read of the file; one written by hand needs only ``probabilities``, whose numbers the domains check."""
+    """What is read of the file; one written by hand needs only ``probabilities``, whose numbers the domains check.
+
+    Attributes:
+        covariance: of the estimate, k x k, in the order of ``probabilities``.
+        source: where the numbers come from.
+        warning: what whoever uses the file should know; a run shows it.
+    """
 
     # What made it differs from version to version.
     model_config = ConfigDict(extra="allow")
@@ -54,9 +61,25 @@ class KnowledgeFile(StrictModel):
     iterations: list[ByDomain[Share]] | None = None
     texts: Count | None = None
     unparsed: Count | None = None
+    covariance: list[list[float]] | None = None
+    source: str | None = None
+    warning: str | None = None
+
+    def fact(self, name: str) -> str | None:
+        """What a file says of what made it, in a word or two; None where it does not say.
+
+        Args:
+            name: a key: ``base_model``, ``judge``, ``estimator``, ``command``.
+        """
+        value = (self.model_extra or {}).get(name)
+        if not isinstance(value, Mapping):
+            return value if isinstance(value, str) else None
+        words = [word for key in ("name", "model") if isinstance(word := value.get(key), str)]
+        return " ".join(words) or None
 
 
 _REQUIRED = ("probabilities", "interval95", "iterations", "texts", "unparsed")
+_OPTIONAL = ("covariance", "source", "warning")
 
 
 def write_knowledge(path: Path, knowledge: Knowledge) -> None:
@@ -87,7 +110,63 @@ def load_knowledge(path: Path) -> Knowledge:
     if lacking:
         raise ArtifactError(f"{path}: lacks {', '.join(lacking)}; make it anew with `axolotl versatune detect CONFIG`")
     required = {name: getattr(found, name) for name in _REQUIRED}
-    return Knowledge(**required, made_by=dict(found.model_extra or {}), path=path)
+    optional = {name: value for name in _OPTIONAL if (value := getattr(found, name)) is not None}
+    return Knowledge(**required, made_by={**(found.model_extra or {}), **optional}, path=path)
+
+
+def inspect_knowledge(path: Path) -> KnowledgeFile:
+    """Read whatever a knowledge file holds, for the domains that it names itself.
+
+    Args:
+        path: the file, made by a command or by hand.
+
+    Raises:
+        ArtifactError: the file cannot be read, its entries are no distribution, or its intervals or its covariance are
+            not those of its domains; everything that is wrong is in one message.
+    """
+    found = read_artifact(path, KIND, SCHEMA, KnowledgeFile)
+    names = list(found.probabilities)
+    problems = _problems(found.probabilities, names)
+    if found.interval95 is not None:
+        if found.interval95.keys() != set(names):
+            problems.append(f"interval95: names {_listed(found.interval95)}, but the domains are {_listed(names)}")
+        problems += [
+            f"interval95.{name}: begins above its end ({low:g} and {high:g})"
+            for name, (low, high) in found.interval95.items()
+            if low > high
+        ]
+    if found.covariance is not None and not _is_covariance(found.covariance, len(names)):
+        problems.append(
+            f"covariance: must be {len(names)} lists of {len(names)} numbers each, symmetric, and no variance below 0"
+        )
+    if problems:
+        raise ArtifactError.collected(f"{path}: cannot be used", [*problems, "mend the file, or make it anew"])
+    return found
+
+
+def warning_of(path: Path) -> str | None:
+    """The warning in a knowledge file, for whoever uses it.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ArtifactError: as of `versatune_plugin.artifacts.io.read_artifact`.
+    """
+    return read_artifact(path, KIND, SCHEMA, KnowledgeFile).warning
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _is_covariance(rows: Sequence[Sequence[float]], size: int) -> bool:
+    if [len(row) for row in rows] != [size] * size:
+        return False
+    matrix = np.array(rows)
+    # Of variances of shares, whose scale is far below 1.
+    rounding = 1e-9 * max(float(np.abs(matrix).max()), 1e-300)
+    return bool(np.abs(matrix - matrix.T).max() <= rounding and np.linalg.eigvalsh(matrix).min() >= -size * rounding)
 
 
 def read_knowledge(path: Path, domains: Sequence[str]) -> dict[str, float]:

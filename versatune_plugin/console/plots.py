@@ -45,7 +45,7 @@ def plot_weights(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     ]
     last = max([start["total_steps"], *(step for step, _ in changes)])
     steps = [step for step, _ in changes] + [last]
-    figure, axes = _canvas(f"Sampling weights under the mixture “{_plain(start['mixture'])}”")
+    figure, axes = new_canvas(f"Sampling weights under the mixture “{legend_name(start['mixture'])}”")
     final = changes[-1][1]
     styles = _styles(start["weights"])
     for name in sorted(final, key=lambda name: (-final[name], name)):
@@ -58,7 +58,7 @@ def plot_weights(records: Sequence[Mapping[str, Any]], path: Path) -> None:
             color=colour,
             linestyle=line,
             linewidth=2,
-            label=f"{_plain(name)}  {shares[0]:.1%} → {shares[-1]:.1%}",
+            label=f"{legend_name(name)}  {shares[0]:.1%} → {shares[-1]:.1%}",
         )
     axes.set_xlim(steps[0], last)
     axes.set_ylim(bottom=0)
@@ -66,8 +66,8 @@ def plot_weights(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     axes.set_ylabel("weight (share of the rows drawn)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    _legend(axes, title="domain,  first → last")
-    _save(figure, path)
+    draw_legend(axes, title="domain,  first → last")
+    save_figure(figure, path)
 
 
 def plot_knowledge(knowledge: Mapping[str, Any], path: Path, truth: Mapping[str, float] | None = None) -> None:
@@ -80,7 +80,7 @@ def plot_knowledge(knowledge: Mapping[str, Any], path: Path, truth: Mapping[str,
     """
     found, intervals = knowledge["probabilities"], knowledge["interval95"]
     names = sorted(found, key=lambda name: (-found[name], name))
-    figure, axes = _canvas("Knowledge distribution of the base model")
+    figure, axes = new_canvas("Knowledge distribution of the base model")
     low, high = ([abs(found[name] - intervals[name][end]) for name in names] for end in (0, 1))
     places = range(len(names))
     axes.bar(places, [found[name] for name in names], width=0.62, color=PALETTE[0], label="detected")
@@ -107,17 +107,19 @@ def plot_knowledge(knowledge: Mapping[str, Any], path: Path, truth: Mapping[str,
             zorder=5,
         )
     axes.set_xticks(
-        list(places), [f"{_plain(name)}\n{found[name]:.1%}" for name in names], rotation=30 if len(names) > 8 else 0
+        list(places),
+        [f"{legend_name(name)}\n{found[name]:.1%}" for name in names],
+        rotation=30 if len(names) > 8 else 0,
     )
     axes.set_ylim(bottom=0)
     axes.set_xlabel("domain")
     axes.set_ylabel("share of the texts")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    _legend(axes)
-    _save(figure, path)
+    draw_legend(axes)
+    save_figure(figure, path)
 
 
-def _plain(name: str) -> str:
+def legend_name(name: str) -> str:
     """A name that a legend shows: it leaves out a label that begins with _."""
     shown = printable(name)
     return f"\u200a{shown}" if shown.startswith("_") else shown
@@ -156,7 +158,7 @@ def plot_scores(runs: Sequence[Run], path: Path) -> None:
         lines = [run.name, *([f"(without {', '.join(without)})"] if without else [])]
         entries.append("\n".join(fill(line, LEGEND_LETTERS) for line in lines))
     height = max(4.8, 1 + 0.24 * sum(2 + entry.count("\n") for entry in entries))
-    figure, axes = _canvas("Scores of the domains ± standard error", width=5 + 0.17 * len(groups) * (len(runs) + 2))
+    figure, axes = new_canvas("Scores of the domains ± standard error", width=5 + 0.17 * len(groups) * (len(runs) + 2))
     figure.set_figheight(height)
     looks = cycle([(colour, marker) for marker in MARKERS for colour in PALETTE])
     dots = []
@@ -184,11 +186,11 @@ def plot_scores(runs: Sequence[Run], path: Path) -> None:
     for border in range(1, len(groups)):
         axes.axvline(border - 0.5, color="#DDDDDD", linewidth=0.8)
     axes.set_ylabel("percent")
-    legend = _legend(axes, dots, ["run"] * len(runs))
+    legend = draw_legend(axes, dots, ["run"] * len(runs))
     # Set afterwards: a label that begins with `_` would be left out.
     for text, entry in zip(legend.get_texts(), entries, strict=True):
         text.set_text(entry)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _groups(runs: Sequence[Run]) -> dict[str, dict[str, Score]]:
@@ -202,7 +204,13 @@ def _groups(runs: Sequence[Run]) -> dict[str, dict[str, Score]]:
     }
 
 
-def _canvas(title: str, width: float = 9) -> tuple[Figure, Axes]:
+def new_canvas(title: str, width: float = 9) -> tuple[Figure, Axes]:
+    """An empty picture with the looks of all of them.
+
+    Args:
+        title: of the picture.
+        width: in inches.
+    """
     # A figure of its own, not pyplot's: nothing global is set up, and no window system is looked for.
     figure = Figure(figsize=(width, 4.8), dpi=144, layout="constrained")
     axes = figure.subplots()
@@ -220,13 +228,26 @@ def _styles(names: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     return dict(zip(sorted(names), looks, strict=False))
 
 
-def _legend(axes: Axes, *entries: Any, title: str | None = None) -> Legend:
+def draw_legend(axes: Axes, *entries: Any, title: str | None = None) -> Legend:
+    """The legend, beside the picture.
+
+    Args:
+        axes: of the picture.
+        *entries: handles and labels; by default all that have a label.
+        title: above it.
+    """
     return axes.legend(
         *entries, title=title, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, alignment="left"
     )
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a picture in one rename, its names taken as text whatever they hold.
+
+    Args:
+        figure: the picture.
+        path: its file; the suffix decides the format.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     for text in figure.findobj(Text):
         # Names are no formulas, whatever signs they hold.

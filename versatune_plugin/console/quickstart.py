@@ -11,14 +11,10 @@ from rich.table import Table
 
 from versatune_plugin.artifacts.knowledge import Knowledge
 from versatune_plugin.console.tables import add_row, inert, new_table
+from versatune_plugin.knowledge.comparison import total_variation
 from versatune_plugin.schema.wording import counted
 
 Shares = Mapping[str, float]
-
-
-def total_variation(one: Shares, other: Shares) -> float:
-    """Half the sum of the absolute differences: the share of probability that lies elsewhere, 0 to 1."""
-    return sum(abs(one[name] - other[name]) for name in one) / 2
 
 
 def heldout_losses(record: Sequence[Mapping[str, Any]]) -> tuple[dict[str, float], dict[str, float]]:

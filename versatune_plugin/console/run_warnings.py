@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from versatune_plugin.artifacts.knowledge import warning_of
 from versatune_plugin.mixtures.weights import Vector
 from versatune_plugin.schema.wording import counted, times
 from versatune_plugin.training.expected_rows import ExpectedRows
@@ -27,7 +28,14 @@ def plan_warnings(prepared: PreparedRun, expected: ExpectedRows, weights: Vector
         expected: the rows that it draws.
         weights: shape (k,), at its start.
     """
-    return [*_measuring(prepared), *_crowded_out(prepared, weights), *_used_up(prepared, expected)]
+    return [*_prior(prepared), *_measuring(prepared), *_crowded_out(prepared, weights), *_used_up(prepared, expected)]
+
+
+def _prior(prepared: PreparedRun) -> list[str]:
+    """What the knowledge file itself warns of."""
+    file = prepared.section.knowledge
+    said = warning_of(file) if isinstance(file, Path) else None
+    return [] if said is None else [f"the prior is {file}, which warns: {said}"]
 
 
 def _measuring(prepared: PreparedRun) -> list[str]:

@@ -199,6 +199,12 @@ def _rules(section: Section) -> list[str]:
     if section.update_steps is not None and section.updates_per_epoch is not None:
         problems.append("versatune.update_steps and versatune.updates_per_epoch say the same twice; keep one of them")
     if k:
+        problems += [
+            f"versatune.descriptions: {name!r} is no domain (the configuration has {', '.join(section.domains)}): "
+            "remove it, or name the domain in `datasets:`"
+            for name in section.descriptions
+            if name not in section.domains
+        ]
         for name in ("knowledge", "reference"):
             if isinstance(value := getattr(section, name), dict):
                 problems += weight_problems(value, section.domains, f"versatune.{name}")

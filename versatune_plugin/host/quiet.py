@@ -16,6 +16,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TextIO
 
+from versatune_plugin.progress import shown_on
+
 # What is shown of the host's last words where a command fails.
 LAST_LINES = 40
 OURS = "axolotl.versatune"
@@ -25,8 +27,8 @@ OURS = "axolotl.versatune"
 def quiet_host(verbose: bool = False) -> Iterator[None]:
     """Within it, nothing but warnings and errors of the host comes to the terminal.
 
-    What is printed to a stream that was taken before, as consoles of ours do, is printed. Where something unforeseen
-    fails, the host's last lines are shown.
+    What is printed to a stream that was taken before, as consoles of ours do, is printed, and so is our progress. Where
+    something unforeseen fails, the host's last lines are shown.
 
     Args:
         verbose: change nothing.
@@ -44,7 +46,8 @@ def quiet_host(verbose: bool = False) -> Iterator[None]:
     out, errors = sys.stdout, sys.stderr
     sys.stdout = sys.stderr = hidden
     try:
-        yield
+        with shown_on(errors):
+            yield
     except Exception as error:
         from versatune_plugin.errors import VersaTuneError
 

@@ -11,10 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, PrivateAttr, 
 from versatune_plugin.mixtures.base import MixtureOptions, Requirements
 from versatune_plugin.mixtures.registry import known_mixtures
 from versatune_plugin.mixtures.stages import Stage, StagedOptions
-from versatune_plugin.schema.domain_names import by_domain_name
+from versatune_plugin.schema.domain_names import ByDomain, by_domain_name
 from versatune_plugin.schema.model import MOST_ROWS, MOST_STEPS, Real, StrictModel, scientific, shown
 
 PRIORS = ("uniform", "proportional")
+# A description is asked with every text.
+MOST_LETTERS = 1_000
 
 
 def _by_domain_or_file(value: object, named: Sequence[str], what: str) -> object:
@@ -64,6 +66,9 @@ class Section(StrictModel):
     reference: Annotated[dict[str, Any] | Path | None, PlainValidator(_reference)] = Field(
         default=None,
         description="the mastery ceilings: a file of `axolotl versatune reference`, or nats per token by domain",
+    )
+    descriptions: ByDomain[Annotated[str, Field(min_length=1, max_length=MOST_LETTERS)]] = Field(
+        default_factory=dict, description="what belongs to each domain, in words, for judges that read"
     )
     samples_per_epoch: int | None = Field(
         default=None, ge=1, le=MOST_ROWS, description="rows an epoch draws; default: all training rows"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -16,12 +17,11 @@ from filelock import FileLock, Timeout
 from versatune_plugin import __version__
 from versatune_plugin.artifacts.knowledge import Knowledge, write_knowledge
 from versatune_plugin.errors import ArtifactError
+from versatune_plugin.knowledge.correction import LabelledJudgements, estimate_shares
 from versatune_plugin.knowledge.estimation import RESAMPLES, Estimate, estimate
-from versatune_plugin.knowledge.generation import TextSource
-from versatune_plugin.knowledge.judges import Judge
-from versatune_plugin.knowledge.kept import KeptJudgements, KeptTexts
+from versatune_plugin.knowledge.forecast import Pace, forecast
+from versatune_plugin.knowledge.kept import JudgeBatches, KeptJudgements, KeptTexts, Read, Write
 from versatune_plugin.knowledge.options import DetectionOptions
-from versatune_plugin.schema.wording import counted
 
 # With a single iteration nothing shows how far iterations differ, so detection does not end earlier than here.
 LEAST_ITERATIONS = 2
@@ -37,8 +37,15 @@ class Detection:
         domains: the names, in the order of the judge's columns.
         options: how much to do and when to end; ``out`` in them is not read.
         origin: what decides the texts, as plain JSON; kept texts are used again only under an equal origin.
-        load_source: loads what writes texts; called once, when the first text is missing.
-        judge: judges texts.
+        about_source: more about what writes them, for the file.
+        write: writes batches of texts.
+        read: what a text says, without markup and layout.
+        judging: what decides the judgements beside the texts, as plain JSON.
+        judge: judges batches of what is read.
+        describe_judge: more about the judge, for the file; called when all is judged.
+        tokens: tokens that the judge's server has read and written so far.
+        labelled: what the judge says of rows whose domain is known, or None.
+        tell: says a line to the user.
     """
 
     out: Path
@@ -46,14 +53,21 @@ class Detection:
     domains: tuple[str, ...]
     options: DetectionOptions
     origin: Mapping[str, Any]
-    load_source: Callable[[], TextSource]
-    judge: Judge
+    about_source: Mapping[str, Any]
+    write: Write
+    read: Read
+    judging: Mapping[str, Any]
+    judge: JudgeBatches
+    describe_judge: Callable[[], Mapping[str, Any]]
+    tokens: Callable[[], tuple[int, int]]
+    labelled: LabelledJudgements | None
+    tell: Callable[[str], None]
 
-    def run(self) -> Knowledge:
+    def run(self) -> Knowledge | None:
         """Go on from what is kept, to the knowledge file.
 
         Returns:
-            What the file holds.
+            What the file holds; None where nothing but an estimate of the work was asked for.
 
         Raises:
             ArtifactError: kept files of another detection, too many texts without a usable judgement, or another
@@ -65,9 +79,13 @@ class Detection:
             with FileLock(self.out.with_name(f".{self.out.name}.lock"), timeout=0):
                 texts_file, judgements_file = beside(self.out, "texts"), beside(self.out, "judgements")
                 texts = KeptTexts(texts_file, judgements_file.name, self.origin, self.options)
-                judgements = KeptJudgements(judgements_file, texts, self.judge, self.domains, self.options)
-                found, ended_by = self._iterate(texts, judgements)
-                knowledge = self._knowledge(found, ended_by, texts.blank(found.texts))
+                judgements = KeptJudgements(
+                    judgements_file, texts, self.judging, self.read, self.judge, self.domains, self.options
+                )
+                self._first_batch(texts, judgements)
+                if self.options.only_estimate:
+                    return None
+                knowledge = self._knowledge(texts, *self._iterate(texts, judgements))
                 write_knowledge(self.out, knowledge)
         except Timeout as error:
             raise ArtifactError(
@@ -75,39 +93,61 @@ class Detection:
             ) from error
         return knowledge
 
-    def _iterate(self, texts: KeptTexts, judgements: KeptJudgements) -> tuple[Estimate, str]:
+    def _first_batch(self, texts: KeptTexts, judgements: KeptJudgements) -> None:
+        """Do what shows how long everything takes; it is part of the work."""
+        before, began = self.tokens(), time.perf_counter()
+        written = texts.write(1, self.write, most=1)
+        middle = time.perf_counter()
+        known = len(judgements.of_iteration(1))
+        judged = len(judgements.judge(1, most=1)) - known
+        ended, after = time.perf_counter(), self.tokens()
+        if written or judged:
+            read, answered = after[0] - before[0], after[1] - before[1]
+            pace = Pace(written, middle - began, judged, ended - middle, read, answered)
+            self.tell(forecast(pace, self.options))
+        elif self.options.only_estimate:
+            self.tell(
+                "nothing of the first batch is left to do, so there is nothing to measure: run without --only-estimate"
+            )
+
+    def _iterate(self, texts: KeptTexts, judgements: KeptJudgements) -> tuple[list[np.ndarray], str]:
         """Until the tolerance is met or the iterations are done; says which of the two ended it."""
         options = self.options
         judged: list[np.ndarray] = []
         for iteration in range(1, options.iterations + 1):
-            texts.write(iteration, self.load_source)
+            texts.write(iteration, self.write)
             judged.append(judgements.judge(iteration))
-            self._check_unparsed(judged, texts, judgements)
             if options.tolerance and LEAST_ITERATIONS <= iteration < options.iterations:
                 found = estimate(judged, options.seed)
                 if found.half_widths.max() <= options.tolerance:
-                    return found, "tolerance"
-        return estimate(judged, options.seed), "iterations"
+                    return judged, "tolerance"
+        return judged, "iterations"
 
-    def _check_unparsed(self, judged: Sequence[np.ndarray], texts: KeptTexts, judgements: KeptJudgements) -> None:
-        count = sum(len(rows) for rows in judged)
-        unparsed = sum(int(np.isnan(rows).any(axis=1).sum()) for rows in judged)
-        if unparsed > self.options.max_unparsed * count:
-            raise ArtifactError(
-                f"{unparsed} of {counted(count, 'text')} ({unparsed / count:.1%}) have no usable judgement "
-                f"({texts.blank(count)} of them are blank); --max-unparsed allows {self.options.max_unparsed:.1%}. "
-                f"Everything is kept: look at {texts.path} and {judgements.path}, then run again with a higher "
-                "--max-unparsed, or remove the judgements and choose another judge"
-            )
-
-    def _knowledge(self, found: Estimate, ended_by: str, blank: int) -> Knowledge:
+    def _knowledge(self, texts: KeptTexts, judged: list[np.ndarray], ended_by: str) -> Knowledge:
+        found: Estimate = estimate(judged, self.options.seed)
+        shares = estimate_shares(judged, self.labelled, self.options.seed)
+        chosen = shares[self.options.estimator]
+        degenerate = texts.degenerate(found.texts, self.read)
+        half_widths = (chosen.interval95[:, 1] - chosen.interval95[:, 0]) / 2
         made_by = {
             "command": self.command,
             **self.origin,
-            "judge": {"name": self.options.judge, **self.judge.describe()},
-            "half_width": self._by_domain(found.half_widths),
+            "source": dict(self.about_source),
+            "judge": {"name": self.options.judge, **self.describe_judge()},
+            "estimator": self.options.estimator,
+            "estimates": {
+                name: {
+                    "probabilities": self._by_domain(one.probabilities),
+                    "interval95": self._by_domain(one.interval95),
+                }
+                for name, one in shares.items()
+            },
+            "covariance": chosen.covariance.tolist(),
+            "labelled_rows": 0 if self.labelled is None else len(self.labelled.truth),
+            "half_width": self._by_domain(half_widths),
             "spread": self._by_domain(found.spread),
-            "blank": blank,
+            "blank": degenerate["blank"],
+            "degenerate": degenerate,
             "ended_by": ended_by,
             "tolerance": self.options.tolerance,
             "bootstrap_resamples": RESAMPLES,
@@ -121,8 +161,8 @@ class Detection:
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         return Knowledge(
-            probabilities=self._by_domain(found.probabilities),
-            interval95=self._by_domain(found.interval95),
+            probabilities=self._by_domain(chosen.probabilities),
+            interval95=self._by_domain(chosen.interval95),
             iterations=[self._by_domain(row) for row in found.iterations],
             texts=found.texts,
             unparsed=found.unparsed,
@@ -135,5 +175,10 @@ class Detection:
 
 
 def beside(out: Path, what: str) -> Path:
-    """The journal of ``what`` (texts or judgements) that is kept beside a knowledge file."""
+    """The journal of ``what`` (texts, judgements or answers) that is kept beside a knowledge file."""
     return out.with_name(f"{out.stem}.{what}.jsonl")
+
+
+def check_file(out: Path) -> Path:
+    """The file of the judge's check, beside a knowledge file."""
+    return out.with_name(f"{out.stem}.judge.json")

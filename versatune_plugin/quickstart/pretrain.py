@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from axolotl.prompters import AlpacaPrompter
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from tqdm import tqdm
 from transformers import (
     GenerationConfig,
     LlamaConfig,
@@ -23,6 +22,8 @@ from transformers import (
     PreTrainedTokenizerFast,
     get_cosine_schedule_with_warmup,
 )
+
+from versatune_plugin.progress import Progress
 
 USUAL = {"code": 0.30, "finance": 0.05, "general": 0.20, "law": 0.10, "medicine": 0.20, "science": 0.15}
 """The mixture around which a seed draws its own: uneven, as that of a base model is."""
@@ -135,18 +136,20 @@ def pretrain(
     schedule = get_cosine_schedule_with_warmup(optimizer, warmup, len(batches))
     losses: list[float] = []
     model.train()
-    for batch in (bar := tqdm(batches, desc="pretraining", unit="step")):
-        tokens, positions, labels = _tensors(batch, settings.length)
-        # Without an attention mask, positions that start anew show Transformers where one document ends.
-        logits = model(input_ids=tokens, position_ids=positions, use_cache=False).logits
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=NO_LABEL)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-        losses.append(loss.item())
-        bar.set_postfix(loss=f"{losses[-1]:.2f}", refresh=False)
+    with Progress("pretraining", len(batches), "step") as progress:
+        for batch in batches:
+            tokens, positions, labels = _tensors(batch, settings.length)
+            # Without an attention mask, positions that start anew show Transformers where one document ends.
+            logits = model(input_ids=tokens, position_ids=positions, use_cache=False).logits
+            loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=NO_LABEL)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+            losses.append(loss.item())
+            progress.note(loss=f"{losses[-1]:.2f}")
+            progress.advance()
     model.generation_config = GenerationConfig(
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
     )

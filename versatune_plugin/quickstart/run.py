@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from versatune_plugin.artifacts.io import read_json_lines, write_json
 from versatune_plugin.artifacts.record import RECORD_FILE, read_record
 from versatune_plugin.errors import ConfigurationError
+from versatune_plugin.progress import Progress
 from versatune_plugin.quickstart.configuration import configuration
 from versatune_plugin.quickstart.presets import PRESETS, Preset
 
@@ -144,7 +144,8 @@ def make_base_model(
 
 def _detect_and_refer(console: Console, sizes: Preset, seed: int, truth: Mapping[str, float]) -> dict[str, Any]:
     from versatune_plugin.console.plots import plot_knowledge
-    from versatune_plugin.console.quickstart import show_detected, total_variation
+    from versatune_plugin.console.quickstart import show_detected
+    from versatune_plugin.knowledge.comparison import total_variation
     from versatune_plugin.knowledge.detect import detect
     from versatune_plugin.knowledge.options import DetectionOptions
     from versatune_plugin.reference.measure import measure_references
@@ -155,6 +156,7 @@ def _detect_and_refer(console: Console, sizes: Preset, seed: int, truth: Mapping
     )
     with _stage(console, "axolotl versatune detect versatune.yml"):
         knowledge = detect(config, options)
+    assert knowledge is not None
     show_detected(console, knowledge, truth)
     found = {"probabilities": knowledge.probabilities, "interval95": knowledge.interval95}
     plot_knowledge(found, Path("knowledge.png"), truth)
@@ -172,7 +174,6 @@ def _fine_tune(console: Console, steps: int) -> None:
     """Run Axolotl's own command line for every mixture, side by side, each on its share of the cores."""
     threads = str(max((os.cpu_count() or 1) // len(MIXTURES), 1))
     running: dict[str, subprocess.Popen[bytes]] = {}
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
         for mixture in MIXTURES:
             command = [sys.executable, "-m", "axolotl.cli.train", f"{mixture}.yml"]
@@ -185,14 +186,17 @@ def _fine_tune(console: Console, steps: int) -> None:
                     stderr=subprocess.STDOUT,
                     env=os.environ | {"OMP_NUM_THREADS": threads, "AXOLOTL_LOG_LEVEL": "INFO", "LOG_LEVEL": "WARNING"},
                 )
-        with Progress(*columns, console=console) as progress:
-            bars = {mixture: progress.add_task(mixture, total=steps) for mixture in MIXTURES}
-            while any(process.poll() is None for process in running.values()):
-                for mixture, bar in bars.items():
-                    progress.update(bar, completed=_steps_done(Path(mixture) / RECORD_FILE))
-                time.sleep(0.5)
-            for mixture, bar in bars.items():
-                progress.update(bar, completed=_steps_done(Path(mixture) / RECORD_FILE))
+        with Progress("fine-tuning", steps * len(MIXTURES), "step") as progress:
+            done, running_still = 0, True
+            while running_still:
+                # Asked before the records are read, so that their last lines count.
+                running_still = any(process.poll() is None for process in running.values())
+                each = {mixture: _steps_done(Path(mixture) / RECORD_FILE) for mixture in MIXTURES}
+                progress.note(**{mixture: str(count) for mixture, count in each.items()})
+                progress.advance(sum(each.values()) - done)
+                done = sum(each.values())
+                if running_still:
+                    time.sleep(0.5)
     finally:
         for process in running.values():
             if process.poll() is None:

@@ -28,4 +28,18 @@ def _model(context: JudgeContext) -> Judge:
     return ModelJudge.from_context(context)
 
 
+@register_judge("embedding")
+def _embedding(context: JudgeContext) -> Judge:
+    from versatune_plugin.knowledge.judges.embedding import EmbeddingJudge
+
+    return EmbeddingJudge.from_context(context)
+
+
+@register_judge("http")
+def _http(context: JudgeContext) -> Judge:
+    from versatune_plugin.knowledge.judges.chat import ChatJudge
+
+    return ChatJudge.from_context(context)
+
+
 __all__ = ["Judge", "JudgeContext", "judge_problems", "known_judges", "register_judge"]

@@ -1,16 +1,15 @@
 """The judge ``classifier``: words and pairs of words, learnt from the configuration's own rows.
 
-It runs in seconds and needs no other model. What it knows of a domain is the user's own data of that domain. It reads
-what the rows say and not how they are laid out (`fields`, `content`), so that a domain is recognised by its subject
-whatever format its file has; every text is cut to the length of a generated one and its features have length 1, so
+It runs in seconds and needs no other model. What it knows of a domain is the user's own data of that domain: what the
+rows say and not how they are laid out (`domain_rows`), so that a domain is recognised by its subject whatever format
+its file has; every text is cut to the length of a generated one and its features have length 1, so
 long rows are not distinguished from short ones.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,18 +18,14 @@ import numpy as np
 from versatune_plugin.errors import DataError
 from versatune_plugin.knowledge.correction import LabelledJudgements
 from versatune_plugin.knowledge.judges.calibration import expected_calibration_error
-from versatune_plugin.knowledge.judges.content import NOTHING, Repeated, content, repeated, without_markup
-from versatune_plugin.knowledge.judges.row_texts import row_texts
+from versatune_plugin.knowledge.judges.domain_rows import digest, labelled
 from versatune_plugin.knowledge.judges.word_model import Unlike, WordModel, unlike_rows
 from versatune_plugin.schema.wording import counted
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
     from versatune_plugin.knowledge.judges.registry import JudgeContext
 
 LOG = logging.getLogger("axolotl.versatune")
-MOST_TEST_ROWS = 200
 LEAST_ROWS = 15
 # How far a domain's accuracy must stand above guessing, as a share of the way from guessing to 1.
 LEAST_SKILL = 0.5
@@ -45,8 +40,6 @@ class ClassifierJudge:
         training: contents to learn from, by domain, as long as a generated text at most.
         test: contents to measure the judge on, by domain; none of them is learnt from.
         seed: of the folds of the calibration and of the clusters.
-        without: what the judge does not read in a text.
-        special_tokens: nor these.
 
     Raises:
         DataError: fewer than two domains, or a domain with too few texts.
@@ -58,8 +51,6 @@ class ClassifierJudge:
         test: Mapping[str, Sequence[str]],
         *,
         seed: int,
-        without: Repeated = NOTHING,
-        special_tokens: Sequence[str] = (),
     ) -> None:
         problems = [
             f"domain {name!r} has {counted(len(texts), 'training row')} that differ in content (what many rows of a "
@@ -77,71 +68,41 @@ class ClassifierJudge:
         self._training = training
         self._test = test
         self._seed = seed
-        self._without = without
-        self._special_tokens = tuple(special_tokens)
 
     @classmethod
     def from_context(cls, context: JudgeContext) -> ClassifierJudge:
-        """The judge for a configuration: its rows, a fifth of each domain's set aside to measure the judge on.
+        """The judge for a configuration, made from its rows.
 
         Args:
-            context: its data sets' rows are read, up to ``training_rows`` and `MOST_TEST_ROWS` of each domain.
+            context: with the rows.
 
         Raises:
             DataError: see `ClassifierJudge`.
         """
-        from axolotl.loaders import load_tokenizer
-
-        tokenizer = load_tokenizer(context.cfg)
-        special_tokens = sorted({*tokenizer.all_special_tokens, *context.tokenizer.all_special_tokens} - {""})
-        most = context.training_rows + MOST_TEST_ROWS
-        texts = {
-            name: [[without_markup(text, special_tokens) for text in file] for file in files]
-            for name, files in row_texts(
-                context.cfg, context.dataset_domains, tokenizer, most=most, seed=context.seed
-            ).items()
-        }
-        without = repeated(file for files in texts.values() for file in files)
-        shorten = shortener(context.tokenizer, context.max_new_tokens)
-        training, test = {}, {}
-        for number, name in enumerate(context.domains):
-            contents = (content(text, without) for file in texts[name] for text in file)
-            distinct = [text for text in dict.fromkeys(map(shorten, contents)) if text]
-            generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([context.seed, number, 1])))
-            order = generator.permutation(len(distinct))
-            held = min(MOST_TEST_ROWS, len(distinct) // 5)
-            test[name] = [distinct[row] for row in order[:held]]
-            training[name] = [distinct[row] for row in order[held : held + context.training_rows]]
-        made = cls(training, test, seed=context.seed, without=without, special_tokens=special_tokens)
+        rows = context.rows
+        in_order = ({name: texts[name] for name in context.domains} for texts in (rows.training, rows.held_out))
+        made = cls(*in_order, seed=context.options.seed)
         for warning in made.warnings:
             LOG.warning("%s", warning)
         return made
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """See `Judge.probabilities`; a text without one known word gets the uniform distribution."""
-        return self._model.probabilities(
-            [content(without_markup(text, self._special_tokens), self._without) for text in texts]
-        )
+        return self._model.probabilities(texts)
 
     def labelled(self) -> LabelledJudgements:
-        """What it says of the rows set aside, whose domains are known."""
-        texts, truth = _labelled(self._test, self._domains)
+        """What it says of the rows that it was not trained on, and their domains."""
+        texts, truth = labelled(self._test, self._domains)
         return LabelledJudgements(self._model.probabilities(texts), truth)
 
     def settings(self) -> dict[str, Any]:
-        """The size and hashes of what is learnt from and of what is not read; see `Judge.settings`."""
+        """The size and the hash of what is learnt from; see `Judge.settings`."""
         texts = [[name, *self._training[name]] for name in self._domains]
-        passed_over = [
-            sorted(self._without.lines),
-            [sorted(runs) for runs in self._without.runs.values()],
-            self._special_tokens,
-        ]
         return {
             "name": "classifier",
             "features": "words of the rows' contents",
             "training_rows": {name: len(texts) for name, texts in self._training.items()},
-            "training_texts": _digest(texts),
-            "not_read": _digest(passed_over),
+            "training_texts": digest(texts),
             "seed": self._seed,
         }
 
@@ -156,8 +117,8 @@ class ClassifierJudge:
         from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
         from sklearn.utils.class_weight import compute_sample_weight
 
-        labelled = self.labelled()
-        given, truth = labelled.given, labelled.truth
+        texts, truth = labelled(self._test, self._domains)
+        given = self._model.probabilities(texts)
         weights = compute_sample_weight("balanced", truth)
         columns = np.arange(len(self._domains))
         counts = confusion_matrix(truth, given.argmax(axis=1), labels=columns)
@@ -200,7 +161,7 @@ class ClassifierJudge:
     @cached_property
     def _model(self) -> WordModel:
         try:
-            return WordModel.fit(*_labelled(self._training, self._domains), self._seed)
+            return WordModel.fit(*labelled(self._training, self._domains), self._seed)
         except ValueError as error:
             raise DataError(
                 f"the training rows share no words for the judge `classifier` to learn ({error})"
@@ -208,29 +169,4 @@ class ClassifierJudge:
 
     @cached_property
     def _unlike(self) -> Unlike:
-        return unlike_rows(*_labelled(self._training, self._domains), self._seed)
-
-
-def shortener(tokenizer: PreTrainedTokenizerBase, tokens: int) -> Callable[[str], str]:
-    """What cuts a text.
-
-    Args:
-        tokenizer: measures its length.
-        tokens: that are left at most.
-    """
-
-    def shorten(text: str) -> str:
-        numbers = tokenizer(text, add_special_tokens=False, truncation=True, max_length=tokens)["input_ids"]
-        return str(tokenizer.decode(numbers, skip_special_tokens=True, clean_up_tokenization_spaces=False)).strip()
-
-    return shorten
-
-
-def _labelled(texts: Mapping[str, Sequence[str]], domains: Sequence[str]) -> tuple[list[str], np.ndarray]:
-    """All texts in one list and the column number of each text's domain, shape (n,)."""
-    truth = np.repeat(np.arange(len(domains)), [len(texts[name]) for name in domains])
-    return [text for name in domains for text in texts[name]], truth
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(repr(value).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        return unlike_rows(*labelled(self._training, self._domains), self._seed)

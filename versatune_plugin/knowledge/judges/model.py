@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from versatune_plugin.errors import ConfigurationError
 if TYPE_CHECKING:
     from versatune_plugin.knowledge.judges.registry import JudgeContext
 
-PROMPT = """Which domain does the text between the two lines of dashes belong to? The domains are: {domains}.
+PROMPT = """Which domain does the text between the two lines of dashes belong to? The domains are: {domains}.{described}
 ----------
 {text}
 ----------
@@ -36,12 +36,21 @@ class ModelJudge:
     Args:
         name: Hugging Face id or path.
         domains: the names, as they are offered to the model.
+        descriptions: what belongs to a domain, in words.
         trust_remote_code: whether code from the model's repository may run.
     """
 
-    def __init__(self, name: str, domains: Sequence[str], *, trust_remote_code: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        domains: Sequence[str],
+        descriptions: Mapping[str, str] | None = None,
+        *,
+        trust_remote_code: bool = False,
+    ) -> None:
         self._name = name
         self._domains = tuple(domains)
+        self._described = described(domains, descriptions or {})
         self._trust = trust_remote_code
         self._weights = weights_identity(name)
 
@@ -50,14 +59,15 @@ class ModelJudge:
         """The judge for a configuration.
 
         Args:
-            context: with a ``judge_model``.
+            context: whose options have a ``judge_model``.
         """
-        assert context.judge_model is not None
-        return cls(context.judge_model, context.domains, trust_remote_code=bool(context.cfg.trust_remote_code))
+        name = context.options.judge_model
+        assert name is not None
+        return cls(name, context.domains, context.descriptions, trust_remote_code=context.trust_remote_code)
 
     def settings(self) -> dict[str, Any]:
         """Model, weights and prompt; see `Judge.settings`."""
-        asked = repr((PROMPT, PLAIN_CUE, self.tokenizer.chat_template))
+        asked = repr((PROMPT, self._described, PLAIN_CUE, self.tokenizer.chat_template))
         return {
             "name": "model",
             "model": self._name,
@@ -101,7 +111,7 @@ class ModelJudge:
 
     def prompt(self, text: str) -> list[int]:
         """The tokens of the question about a text, up to where the answer starts."""
-        question = PROMPT.format(domains=", ".join(self._domains), text=text)
+        question = PROMPT.format(domains=", ".join(self._domains), described=self._described, text=text)
         if self.tokenizer.chat_template is None:
             return list(self.tokenizer(question + PLAIN_CUE)["input_ids"])
         # Models that can think aloud first are asked not to; other templates know no such name and pass it over.
@@ -164,3 +174,13 @@ class ModelJudge:
         scores = torch.log_softmax(logits.double(), dim=-1)
         wanted = torch.tensor(rest, device=mask.device).expand(len(mask), -1)
         return total + scores.gather(-1, wanted[..., None]).squeeze(-1).sum(dim=1)
+
+
+def described(domains: Sequence[str], descriptions: Mapping[str, str]) -> str:
+    """A line for each domain that has a description, each after a break of line; empty where none has.
+
+    Args:
+        domains: the names, in the order of the lines.
+        descriptions: what belongs to a domain, in words.
+    """
+    return "".join(f"\n{name}: {' '.join(descriptions[name].split())}" for name in domains if name in descriptions)

@@ -11,9 +11,12 @@ from versatune_plugin.errors import ConfigurationError
 from versatune_plugin.extensions import extensions
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
-    from axolotl.utils.dict import DictDefault
-    from transformers import PreTrainedTokenizerBase
+
+    from versatune_plugin.knowledge.judges.domain_rows import DomainRows
+    from versatune_plugin.knowledge.options import JudgeOptions
 
 
 class Judge(Protocol):
@@ -23,7 +26,7 @@ class Judge(Protocol):
         """Judge texts, none of them blank.
 
         Args:
-            texts: as the base model wrote them, at most a batch.
+            texts: what the base model wrote, without markup and layout (see `DomainRows.read`), at most a batch.
 
         Returns:
             float64, shape (texts, domains), the domains in the order of the judge's context; each row sums to 1, or
@@ -46,31 +49,28 @@ class JudgeContext:
 
     Attributes:
         domains: the names, in the order of the columns of the probabilities.
-        cfg: Axolotl's validated configuration.
-        dataset_domains: the domain of each of its data sets, in their order.
-        tokenizer: the base model's tokenizer, which measures a text's length.
-        max_new_tokens: the length of a text at most, in tokens of that tokenizer.
-        seed: of whatever the judge draws.
-        training_rows: for a judge that is trained on the data sets' rows: so many of each domain at most.
-        judge_model: for a judge that asks a model: its Hugging Face id or path.
+        descriptions: what belongs to a domain, in words, of the domains that have a description.
+        options: what the user chose.
+        rows: contents of the configuration's rows, by domain.
+        trust_remote_code: whether code from a model's repository may run.
+        answers: the file in which a judge that asks a server keeps the answers, or None to keep none.
     """
 
     domains: tuple[str, ...]
-    cfg: DictDefault
-    dataset_domains: Sequence[str]
-    tokenizer: PreTrainedTokenizerBase
-    max_new_tokens: int
-    seed: int
-    training_rows: int
-    judge_model: str | None = None
+    descriptions: Mapping[str, str]
+    options: JudgeOptions
+    rows: DomainRows
+    trust_remote_code: bool = False
+    answers: Path | None = None
 
 
 MakeJudge = Callable[[JudgeContext], Judge]
 GROUP = "versatune.judges"
 # What makes each of those registered so far; `known_judges` has those of other packages, too.
 JUDGES: dict[str, MakeJudge] = {}
-# The one judge that asks the model of ``--judge-model``.
-MODEL = "model"
+# The judges that load the model of ``--judge-model``, and the one that asks a server.
+NEEDS_MODEL = {"model": "an instruct model", "embedding": "a model of sentence embeddings"}
+SERVED = "http"
 Made = TypeVar("Made", bound=MakeJudge)
 
 
@@ -116,17 +116,34 @@ def _register_extensions() -> None:
         register_judge(name)(make)
 
 
-def judge_problems(name: str, judge_model: str | None) -> list[str]:
+def judge_problems(options: JudgeOptions) -> list[str]:
     """What is wrong with the choice of a judge, a sentence each.
 
     Args:
-        name: what ``--judge`` says.
-        judge_model: what ``--judge-model`` says, or None.
+        options: what the user chose.
     """
+    name = options.judge
     if name not in known_judges():
         return [f"--judge is {name!r}, but the judges are: {', '.join(sorted(known_judges()))}"]
-    if name == MODEL and not judge_model:
-        return ["--judge model needs --judge-model: an instruct model, by Hugging Face id or path"]
-    if name != MODEL and judge_model:
-        return [f"--judge-model is given, but --judge {name} uses no model: give --judge model, or leave it out"]
-    return []
+    problems = []
+    if name in NEEDS_MODEL and not options.judge_model:
+        problems.append(f"--judge {name} needs --judge-model: {NEEDS_MODEL[name]}, by Hugging Face id or path")
+    if name not in (*NEEDS_MODEL, SERVED) and options.judge_model:
+        problems.append(
+            f"--judge-model is given, but --judge {name} uses no model: give --judge "
+            f"{' or '.join((*NEEDS_MODEL, SERVED))}, or leave it out"
+        )
+    if name == SERVED and not options.judge_url:
+        problems.append("--judge http needs --judge-url: the address of an OpenAI-compatible server")
+    if name != SERVED:
+        problems += [
+            f"{option} is given, but --judge {name} asks no server: give --judge http, or leave it out"
+            for option, value in (
+                ("--judge-url", options.judge_url),
+                ("--judge-key-env", options.judge_key_env),
+                ("--judge-rotations", options.judge_rotations),
+                ("--judge-price", options.judge_price),
+            )
+            if value
+        ]
+    return problems

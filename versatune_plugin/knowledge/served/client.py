@@ -1,0 +1,326 @@
+"""Questions to servers: many at once, spread over several, and asked again where that helps."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import logging
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import httpx
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
+
+from versatune_plugin.errors import ConfigurationError, printable
+from versatune_plugin.knowledge.served.address import base_address, key_of, root_address
+
+LOG = logging.getLogger("axolotl.versatune")
+ATTEMPTS = 8
+# Seconds. An answer may take long: a judge that thinks, a queue.
+TIMEOUT = httpx.Timeout(300.0, connect=10.0)
+LONGEST_WAIT = 60.0
+# A server that asks for more than this is told apart from one that is busy.
+LONGEST_RETRY_AFTER = 600.0
+# For so long a server that could not be reached is passed over, where there is another.
+PAUSE = 30.0
+LONGEST_SAID = 300
+_BUSY = (408, 425, 429)
+Asked = TypeVar("Asked")
+Answered = TypeVar("Answered")
+
+
+class Refused(ConfigurationError):
+    """A server answered that it cannot take the question; asking again would not help.
+
+    Attributes:
+        status: of HTTP.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class _Again(Exception):
+    """No answer this time; the server may have said after how many seconds to ask again."""
+
+    def __init__(self, said: str, after: float | None = None) -> None:
+        super().__init__(said)
+        self.after = after
+
+
+class _Stopped(Exception):
+    """Another question failed for good, so this one is not asked any more."""
+
+
+class Servers:
+    """Servers of one model. Safe to be used by several threads.
+
+    A question goes to the server with the fewest open ones. On 429, 408, 5xx, time-outs, a broken connection and what
+    is no JSON it is asked again, `ATTEMPTS` times in all: after the seconds that ``Retry-After`` says, and otherwise
+    after a random time that doubles, up to `LONGEST_WAIT`.
+
+    Args:
+        urls: base addresses.
+        key_variable: the environment variable with the key, or None. The key is in no message: what servers say is
+            searched for it.
+        concurrency: open questions to each server at most.
+        attempts: how often a question is asked at most.
+    """
+
+    def __init__(
+        self, urls: Sequence[str], key_variable: str | None, concurrency: int, attempts: int = ATTEMPTS
+    ) -> None:
+        self.urls = tuple(urls)
+        self.at_once = concurrency * len(self.urls)
+        self._key = key_of(key_variable)
+        self._attempts = attempts
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=self.at_once)
+        self._http = httpx.Client(timeout=TIMEOUT, limits=limits)
+        self._lock = threading.Lock()
+        self._open = dict.fromkeys(self.urls, 0)
+        self._paused = dict.fromkeys(self.urls, 0.0)
+        self._stopped = threading.Event()
+
+    def ask(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to one question.
+
+        Args:
+            path: of the API, for example ``completions``.
+            body: the question.
+
+        Raises:
+            Refused: the server cannot take the question.
+            ConfigurationError: no answer after all attempts, or the key is not accepted.
+        """
+        return self._with_patience(lambda url: self._once("POST", f"{base_address(url)}/{path}", url, body))
+
+    def ask_each(
+        self, questions: Iterable[Asked], answer: Callable[[Asked], Answered], ahead: int | None = None
+    ) -> Iterator[Answered]:
+        """Answers in the order of the questions, many of them asked at once.
+
+        Args:
+            questions: are taken as there is room.
+            answer: asks one, in a thread of its own.
+            ahead: questions in work before the first answer is taken, by default twice as many as are open at once.
+
+        Raises:
+            VersaTuneError: the first that a question raised; those not yet asked are dropped.
+        """
+        waiting: deque[Future[Answered]] = deque()
+        failures: list[BaseException] = []
+
+        def answered(question: Asked) -> Answered:
+            try:
+                return answer(question)
+            except BaseException as error:
+                if not isinstance(error, _Stopped):
+                    failures.append(error)
+                self._stopped.set()
+                raise
+
+        pool = ThreadPoolExecutor(self.at_once, thread_name_prefix="asking")
+        ended = False
+        try:
+            for question in questions:
+                waiting.append(pool.submit(answered, question))
+                if len(waiting) >= (ahead or 2 * self.at_once):
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+            ended = True
+        except _Stopped:
+            raise failures[0] from None
+        finally:
+            if not ended:
+                self._stopped.set()
+                # What is still being read would keep the command for as long as it takes.
+                self._http.close()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def tell(self, url: str, path: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The answer of one of the servers to a question below its root, or None where it knows no such path.
+
+        Args:
+            url: one of `urls`.
+            path: below the root.
+            body: the question.
+
+        Raises:
+            ConfigurationError: no answer after all attempts, or the key is not accepted.
+        """
+
+        def once(_: str) -> dict[str, Any] | None:
+            try:
+                return self._once("POST", f"{root_address(url)}/{path}", url, body)
+            except Refused:
+                return None
+
+        return self._with_patience(once, url)
+
+    def look(self, url: str, path: str, of_api: bool = True) -> tuple[dict[str, Any] | None, httpx.Headers]:
+        """What a server says about itself at a path, or None where it has no such path; and the headers.
+
+        Args:
+            url: one of `urls`.
+            path: below the API, or below the root.
+            of_api: which of the two.
+
+        Raises:
+            ConfigurationError: no answer after all attempts, or the key is not accepted.
+        """
+        headers = httpx.Headers()
+
+        def once(_: str) -> dict[str, Any] | None:
+            try:
+                address = base_address(url) if of_api else root_address(url)
+                return self._once("GET", f"{address}/{path}", url, None, headers)
+            except Refused:
+                return None
+
+        return self._with_patience(once, url), headers
+
+    def without_key(self, text: str) -> str:
+        """A server's words without the key, should they have it, in one line."""
+        hidden = text if self._key is None else text.replace(self._key, "[key]")
+        line = " ".join(printable(hidden[: 4 * LONGEST_SAID]).split())
+        return line if len(line) <= LONGEST_SAID else f"{line[: LONGEST_SAID - 3]}..."
+
+    def _with_patience(self, once: Callable[[str], Answered], only: str | None = None) -> Answered:
+        before: list[str] = []
+
+        def attempt() -> Answered:
+            if self._stopped.is_set():
+                raise _Stopped
+            url = only or self._taken(before[-1:])
+            before.append(url)
+            try:
+                return once(url)
+            finally:
+                if only is None:
+                    with self._lock:
+                        self._open[url] -= 1
+
+        retrying = Retrying(
+            retry=retry_if_exception_type(_Again),
+            wait=_seconds,
+            stop=stop_after_attempt(self._attempts),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        try:
+            return retrying(attempt)
+        except _Again as error:
+            raise ConfigurationError(
+                f"no answer after {len(before)} attempts; the last one, {before[-1]}: {error}. Everything so far is "
+                "kept: run the same command again when the server answers"
+            ) from None
+
+    def _sleep(self, seconds: float) -> None:
+        self._stopped.wait(seconds)
+
+    def _taken(self, last: Sequence[str]) -> str:
+        """The server with the fewest open questions, if possible another than the last, and none that is paused."""
+        with self._lock:
+            now = time.monotonic()
+            able = [url for url in self.urls if self._paused[url] <= now] or list(self.urls)
+            able = [url for url in able if url not in last] or able
+            chosen = min(able, key=lambda url: self._open[url])
+            self._open[chosen] += 1
+            return chosen
+
+    def _once(
+        self, method: str, address: str, url: str, body: Mapping[str, Any] | None, seen: httpx.Headers | None = None
+    ) -> dict[str, Any]:
+        headers = {} if self._key is None else {"Authorization": f"Bearer {self._key}"}
+        try:
+            answer = self._http.request(method, address, json=body, headers=headers)
+        except (httpx.TransportError, httpx.DecodingError, RuntimeError) as error:
+            if self._stopped.is_set():
+                raise _Stopped from None
+            if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+                self._pause(url)
+            raise _Again(f"{type(error).__name__}: {self.without_key(str(error))}") from None
+        if seen is not None:
+            seen.update(answer.headers)
+        said = self.without_key(_said(answer))
+        if answer.status_code in _BUSY or answer.status_code >= 500:
+            if "insufficient_quota" in answer.text:
+                raise ConfigurationError(f"{url} answers {answer.status_code}: {said}. The account has no quota left")
+            raise self._later(answer, f"answers {answer.status_code}: {said}")
+        if answer.status_code in (401, 403):
+            given = "is not accepted" if self._key is not None else "is missing: name its environment variable"
+            raise ConfigurationError(f"{url} answers {answer.status_code}: {said}. The key {given}")
+        if answer.is_redirect:
+            raise ConfigurationError(f"{url} answers that it has moved: give the address that it moved to")
+        if not answer.is_success:
+            raise Refused(f"{address} answers {answer.status_code}: {said}", answer.status_code)
+        try:
+            parsed = json.loads(answer.content)
+        except (ValueError, RecursionError):
+            raise _Again(f"what it answers is no JSON: {said}") from None
+        if not isinstance(parsed, dict):
+            raise _Again(f"what it answers is no JSON object: {said}")
+        return parsed
+
+    def _later(self, answer: httpx.Response, said: str) -> _Again:
+        after = _retry_after(answer.headers.get("retry-after"))
+        if after is not None and after > LONGEST_RETRY_AFTER:
+            raise ConfigurationError(
+                f"{answer.url.host} {said}. It asks to wait for {after:.0f} s: everything so far is kept, run the same "
+                "command again then"
+            )
+        return _Again(said, after)
+
+    def _pause(self, url: str) -> None:
+        with self._lock:
+            now = time.monotonic()
+            first = self._paused[url] <= now
+            self._paused[url] = now + PAUSE
+        if first and len(self.urls) > 1:
+            LOG.warning("%s cannot be reached; the other servers take its questions", url)
+
+
+def _seconds(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome is not None else None
+    if isinstance(error, _Again) and error.after is not None:
+        # Not all of those that were told to wait at the same moment.
+        return error.after + random.random() * 0.1
+    return random.uniform(0, min(LONGEST_WAIT, 0.5 * 2**state.attempt_number))
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds that a header ``Retry-After`` asks for, as a number or as a date; None without a usable one."""
+    if value is None:
+        return None
+    try:
+        return max(float(value), 0.0) if value.strip().replace(".", "", 1).isdigit() else _until(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _until(value: str) -> float:
+    when = email.utils.parsedate_to_datetime(value)
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return max((when - datetime.now(UTC)).total_seconds(), 0.0)
+
+
+def _said(answer: httpx.Response) -> str:
+    """The message in an answer of the usual forms, or else its beginning."""
+    try:
+        found = json.loads(answer.content)
+    except (ValueError, RecursionError):
+        return answer.text
+    error = found.get("error", found) if isinstance(found, dict) else found
+    for name in ("message", "detail"):
+        if isinstance(error, dict) and isinstance(error.get(name), str):
+            return str(error[name])
+    return answer.text

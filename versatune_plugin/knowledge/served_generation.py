@@ -1,0 +1,169 @@
+"""Texts written by the base model behind OpenAI-compatible servers, which share the work."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from versatune_plugin.errors import ConfigurationError
+from versatune_plugin.knowledge.generation import GeneratedText, StartToken, TextBatch
+from versatune_plugin.knowledge.options import DetectionOptions
+from versatune_plugin.knowledge.served.client import Refused, Servers
+from versatune_plugin.knowledge.served.server import SENTENCE, Server, sampling, served_model, server_tokens
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+# Of this many texts or more, half must differ: fewer do where a server passes over temperature or seed.
+LEAST_COMPARED = 16
+# A shorter text may well come twice.
+LEAST_TOKENS = 8
+_SEEDS = 2**31
+
+
+@dataclass(frozen=True)
+class _Request:
+    first: int
+    count: int
+
+
+class ServedSampler:
+    """Asks ``/completions`` for texts from the start token's id, every sampling parameter spelled out.
+
+    Text i is drawn with the seed ``base + i``: a request for n texts from the i-th on has the seed ``base + i``, and
+    servers give its texts the n seeds from there on. So no two texts share a seed, whatever n is.
+
+    Args:
+        servers: of the base model.
+        server: what they are.
+        tokenizer: the base model's own.
+        options: of the detection.
+
+    Raises:
+        ConfigurationError: the server's tokenizer is not the base model's.
+    """
+
+    def __init__(
+        self, servers: Servers, server: Server, tokenizer: PreTrainedTokenizerBase, options: DetectionOptions
+    ) -> None:
+        self._servers = servers
+        self._server = server
+        self._tokenizer = tokenizer
+        self._options = options
+        self._start = StartToken.of(tokenizer)
+        self._base = int(np.random.SeedSequence([options.seed, 0x5EED]).generate_state(1)[0]) % _SEEDS
+
+    @classmethod
+    def from_options(cls, tokenizer: PreTrainedTokenizerBase, options: DetectionOptions) -> ServedSampler:
+        """The sampler for the servers that the options name; what they serve is asked.
+
+        Args:
+            tokenizer: the base model's own.
+            options: with a ``server_url``.
+
+        Raises:
+            ConfigurationError: servers that cannot be used.
+        """
+        servers = Servers(options.server_url, options.server_key_env, options.server_concurrency)
+        server = served_model(servers, options.server_model, "--server-model")
+        made = cls(servers, server, tokenizer, options)
+        made.check_tokenizer()
+        return made
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the texts, as plain JSON; addresses do not."""
+        return {
+            "kind": self._server.kind,
+            "model": self._server.model,
+            "request": self._body(0, self._options.texts_per_request),
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """What the servers are and serve."""
+        return {"addresses": list(self._servers.urls), **self._server.facts}
+
+    def check_tokenizer(self) -> None:
+        """Compare the server's tokenizer with the base model's, where the server has a way to ask.
+
+        Raises:
+            ConfigurationError: they differ, so the id of the start token would be another token there.
+        """
+        ours = self._tokenizer(SENTENCE, add_special_tokens=False)["input_ids"]
+        for url in self._servers.urls:
+            theirs = server_tokens(self._servers, url, self._server, SENTENCE)
+            if theirs is not None and theirs != list(ours):
+                raise ConfigurationError(
+                    f"{url} serves {self._server.model}, whose tokenizer is another than that of `base_model`: texts "
+                    "would start from another token, and be those of another model. Serve the base model"
+                )
+
+    def write(self, batches: Sequence[TextBatch]) -> Iterator[list[GeneratedText]]:
+        """See `versatune_plugin.knowledge.generation.TextSource`.
+
+        Raises:
+            ConfigurationError: the server refuses the request, gives fewer texts than asked for, or equal ones.
+        """
+        most = self._options.texts_per_request
+        requests = [
+            _Request(batch.first + start, min(most, batch.count - start))
+            for batch in batches
+            for start in range(0, batch.count, most)
+        ]
+        answers = self._servers.ask_each(requests, self._ask)
+        for batch in batches:
+            texts: list[str] = []
+            while len(texts) < batch.count:
+                texts += next(answers)
+            made = [self._made(text) for text in texts]
+            self._check_variety(made)
+            yield made
+
+    def _ask(self, request: _Request) -> list[str]:
+        try:
+            answer = self._servers.ask("completions", self._body(request.first, request.count))
+        except Refused as error:
+            raise ConfigurationError(
+                f"{error}. (The request starts from the token {self._start.id}, asks for {request.count} texts of "
+                f"{self._options.max_new_tokens} tokens and spells out every sampling parameter: a server must take "
+                "these. Should it be the number of texts, give --texts-per-request 1)"
+            ) from None
+        choices = answer.get("choices")
+        texts = [
+            choice["text"].encode("utf-8", "replace").decode("utf-8")
+            for choice in (choices if isinstance(choices, list) else [])
+            if isinstance(choice, dict) and isinstance(choice.get("text"), str)
+        ]
+        if len(texts) != request.count:
+            raise ConfigurationError(
+                f"the server of {self._server.model} was asked for {request.count} texts and gave {len(texts)}: give "
+                "--texts-per-request 1, or another server"
+            )
+        return texts
+
+    def _body(self, first: int, count: int) -> dict[str, Any]:
+        return {
+            "model": self._server.model,
+            "prompt": [self._start.id],
+            "max_tokens": self._options.max_new_tokens,
+            "n": count,
+            "seed": (self._base + first) % _SEEDS,
+            "stream": False,
+            "echo": False,
+            **sampling(self._server, self._options.temperature),
+        }
+
+    def _made(self, text: str) -> GeneratedText:
+        tokens = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return GeneratedText(text, len(tokens), max(Counter(tokens).values(), default=0))
+
+    def _check_variety(self, made: Sequence[GeneratedText]) -> None:
+        long = [one.text for one in made if one.tokens >= LEAST_TOKENS]
+        if len(long) >= LEAST_COMPARED and len(set(long)) < len(long) / 2:
+            raise ConfigurationError(
+                f"of {len(long)} texts with seeds of their own only {len(set(long))} differ: the server of "
+                f"{self._server.model} passes over `seed` or `temperature`, so its texts say nothing about the model"
+            )
