@@ -92,8 +92,27 @@ def run_quickstart(out: Path, seed: int, preset: str = "default", rows: Path | N
     return out
 
 
-def make_base_model(console: Console, out: Path, sizes: Preset, seed: int, rows: Path | None) -> dict[str, float]:
-    """Corpus, tokenizer, model and configurations. Returns the truth: each domain's share of the documents read."""
+def make_base_model(
+    console: Console,
+    out: Path,
+    sizes: Preset,
+    seed: int,
+    rows: Path | None,
+    mixture: Mapping[str, float] | None = None,
+) -> dict[str, float]:
+    """Corpus, tokenizer, model and configurations.
+
+    Args:
+        console: what is done is printed there.
+        out: the directory to write to.
+        sizes: of the corpus, of the pretraining and of what the configurations say.
+        seed: see `run_quickstart`.
+        rows: see `run_quickstart`.
+        mixture: each domain's share of the documents to pretrain on; None: the one that the seed draws.
+
+    Returns:
+        The truth: each domain's share of the documents read.
+    """
     from versatune_plugin.console.quickstart import show_corpus
     from versatune_plugin.quickstart.corpus.build import Sizes, build_corpus, write_corpus
     from versatune_plugin.quickstart.corpus.files import read_corpus
@@ -111,15 +130,15 @@ def make_base_model(console: Console, out: Path, sizes: Preset, seed: int, rows:
         corpus = build_corpus(seed, amounts) if rows is None else read_corpus(rows, seed, amounts)
         write_corpus(corpus, out / "corpus")
     documents = {name: domain.documents for name, domain in corpus.items()}
-    texts, truth = draw_documents(documents, draw_mixture(seed), sizes.pretraining_documents, seed)
+    texts, truth = draw_documents(documents, mixture or draw_mixture(seed), sizes.pretraining_documents, seed)
     show_corpus(console, {name: (len(one.rows), len(one.documents)) for name, one in corpus.items()}, truth)
     settings = PretrainSettings()
     with _stage(console, f"pretraining a small Llama on {len(texts):,} texts of this mixture"):
         tuned_on = [row for domain in corpus.values() for row in domain.rows]
         tokenizer = train_tokenizer([*texts, *prompts(tuned_on)], settings.vocabulary)
         pretrain(texts, tokenizer, settings, seed, out / "base_model")
-    for mixture in MIXTURES:
-        (out / f"{mixture}.yml").write_text(configuration(mixture, list(corpus), sizes, seed), encoding="utf-8")
+    for name in MIXTURES:
+        (out / f"{name}.yml").write_text(configuration(name, list(corpus), sizes, seed), encoding="utf-8")
     return truth
 
 

@@ -1,0 +1,243 @@
+"""Models of known mixtures: pretrains them, has each write texts, and puts what judges and estimators find beside it.
+
+    python benchmarks/truth.py pretrain --rows "$VERSATUNE_DATA/sft" --out truth --seeds 11 12 13
+    python benchmarks/truth.py judge --out truth --judges classifier documents > found.jsonl
+    python benchmarks/truth.py table found.jsonl
+
+`pretrain` makes what is missing under ``truth/<mixture>-<seed>/``. `judge` judges the kept texts, whatever the judge,
+and prints a JSON object for every model, judge and estimator; `table` sums them up. The judge ``documents`` is no judge
+that a user could have: it is trained on documents of the corpus that the model was pretrained on, and shows what the
+model's own texts hold. ``adjusted, hard`` are adjusted counts of labels where ``adjusted`` are those of probabilities.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from scipy.stats import t as student
+
+from versatune_plugin.artifacts.io import read_json_lines
+from versatune_plugin.knowledge.correction import LabelledJudgements, estimate_shares, most_probable
+from versatune_plugin.knowledge.detect import detect
+from versatune_plugin.knowledge.judge_quality import quality
+from versatune_plugin.knowledge.judges import Judge, JudgeContext, known_judges
+from versatune_plugin.knowledge.options import DetectionOptions
+from versatune_plugin.quickstart.configuration import configuration
+from versatune_plugin.quickstart.presets import PRESETS, Preset
+from versatune_plugin.quickstart.run import SURROUNDINGS, make_base_model
+
+DOMAINS = ("code", "finance", "general", "law", "medicine", "science")
+# None: the quickstart's, which the seed draws around its usual one.
+MIXTURES: Mapping[str, Mapping[str, float] | None] = {
+    "usual": None,
+    "even": dict.fromkeys(DOMAINS, 1 / 6),
+    "skewed": {"code": 0.08, "finance": 0.08, "general": 0.08, "law": 0.60, "medicine": 0.08, "science": 0.08},
+    "absent": {"code": 0.20, "finance": 0.20, "general": 0.20, "law": 0.20, "medicine": 0.0, "science": 0.20},
+    "two": {"code": 0.0, "finance": 0.30, "general": 0.0, "law": 0.0, "medicine": 0.0, "science": 0.70},
+}
+# The same models and texts, judged under a configuration that lacks a domain which the models were pretrained on. The
+# truth is then the shares of the others among themselves.
+UNTOLD: Mapping[str, str] = {"usual": "law", "even": "science"}
+SIZES = PRESETS["real"]
+DOCUMENTS = "documents"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, judged under a configuration of some domains."""
+
+    home: Path
+    mixture: str
+    seed: int
+    told: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        untold = set(DOMAINS) - set(self.told)
+        return self.mixture if not untold else f"{self.mixture}, {', '.join(sorted(untold))} untold"
+
+    def truth(self) -> np.ndarray:
+        """Shape (k,): the shares of the domains told, which sum to 1."""
+        shares = json.loads((self.home / "truth.json").read_text(encoding="utf-8"))
+        told = np.array([shares[name] for name in self.told])
+        return told / told.sum()
+
+    def texts(self) -> list[list[str]]:
+        """What the model wrote, by iteration."""
+        found: dict[int, list[str]] = defaultdict(list)
+        for line in read_json_lines(self.home / "knowledge.texts.jsonl")[1:]:
+            found[line["iteration"]].append(line["text"])
+        return list(found.values())
+
+
+def pretrained(home: Path, sizes: Preset, mixture: Mapping[str, float] | None, seed: int, rows: Path) -> None:
+    """A model with its ``truth.json``, and the texts that it writes; what is there is kept."""
+    truth = home / "truth.json"
+    if not truth.is_file():
+        home.mkdir(parents=True)
+        shares = make_base_model(Console(file=sys.stderr), home, sizes, seed, rows, mixture)
+        truth.write_text(json.dumps(shares), encoding="utf-8")
+    options = DetectionOptions(
+        texts=sizes.texts, iterations=2, max_new_tokens=sizes.text_tokens, batch_size=128, seed=seed, tolerance=0.0
+    )
+    with contextlib.chdir(home):
+        detect(Path("versatune.yml"), options)
+
+
+def cases(out: Path) -> Iterator[Case]:
+    """All that is under ``out``, by mixture and seed."""
+    for mixture in MIXTURES:
+        for knowledge in sorted(out.glob(f"{mixture}-*/knowledge.json")):
+            seed = int(knowledge.parent.name.rpartition("-")[2])
+            yield Case(knowledge.parent, mixture, seed, DOMAINS)
+            if untold := UNTOLD.get(mixture):
+                yield Case(knowledge.parent, mixture, seed, tuple(name for name in DOMAINS if name != untold))
+
+
+def context(case: Case) -> JudgeContext:
+    """What `detect` makes a judge from. The working directory is to be the model's."""
+    from versatune_plugin.host.base_model import BaseModel
+    from versatune_plugin.host.configuration import load_run_config
+
+    config = Path(f"told-{len(case.told)}.yml")
+    config.write_text(configuration("versatune", case.told, SIZES, case.seed), encoding="utf-8")
+    cfg, section = load_run_config(config, deepspeed=None, fsdp=None, fsdp_config=None)
+    return JudgeContext(
+        domains=section.domains,
+        cfg=cfg,
+        dataset_domains=section.dataset_domains,
+        tokenizer=BaseModel(cfg).tokenizer,
+        max_new_tokens=SIZES.text_tokens,
+        seed=case.seed,
+        training_rows=DetectionOptions().training_rows,
+    )
+
+
+def judge_of_documents(made_from: JudgeContext) -> Judge:
+    """A classifier of the pretraining corpus, with 200 documents of each domain set aside."""
+    from versatune_plugin.knowledge.judges.classifier import MOST_TEST_ROWS, ClassifierJudge, shortener
+
+    shorten = shortener(made_from.tokenizer, made_from.max_new_tokens)
+    training, test = {}, {}
+    for name in made_from.domains:
+        lines = read_json_lines(Path("corpus") / "pretraining" / f"{name}.jsonl")
+        texts = list(dict.fromkeys(" ".join(shorten(line["text"]).split()) for line in lines))
+        test[name], training[name] = texts[:MOST_TEST_ROWS], texts[MOST_TEST_ROWS:]
+    return ClassifierJudge(training, test, seed=made_from.seed)
+
+
+def judged(case: Case, name: str) -> Iterator[dict[str, Any]]:
+    """What every estimator makes of a judge's judgements of one model's texts."""
+    with contextlib.chdir(case.home):
+        made_from = context(case)
+        assert made_from.domains == case.told
+        judge: Any = judge_of_documents(made_from) if name == DOCUMENTS else known_judges()[name](made_from)
+        judgements = [_probabilities(judge, texts) for texts in case.texts()]
+        labelled: LabelledJudgements = judge.labelled()
+    found = {} | estimate_shares(judgements, labelled, case.seed)
+    by_label = LabelledJudgements(most_probable(labelled.given), labelled.truth)
+    found["adjusted, hard"] = estimate_shares(list(map(most_probable, judgements)), by_label, case.seed)["adjusted"]
+    truth = case.truth()
+    measured = quality(labelled, case.told).as_json()
+    for estimator, one in found.items():
+        low, high = one.interval95.T
+        yield {
+            "mixture": case.name,
+            "seed": case.seed,
+            "judge": name,
+            "estimator": estimator,
+            "total_variation": float(abs(one.probabilities - truth).sum() / 2),
+            "covered": float(np.mean((low <= truth + 1e-9) & (truth <= high + 1e-9))),
+            "by_chance": by_chance(truth, sum(map(len, judgements))),
+            "truth": dict(zip(case.told, truth.round(4).tolist(), strict=True)),
+            "shares": dict(zip(case.told, one.probabilities.round(4).tolist(), strict=True)),
+            "interval95": dict(zip(case.told, one.interval95.round(4).tolist(), strict=True)),
+            "quality": {
+                key: measured[key]
+                for key in ("accuracy", "calibration_error", "calibration_error_scaled", "temperature", "brier")
+            },
+        }
+
+
+def by_chance(truth: np.ndarray, texts: int) -> float:
+    """The mean total variation between the truth and the shares of so many texts whose domains were known."""
+    drawn = np.random.default_rng(0).multinomial(texts, truth, size=4000) / texts
+    return float(abs(drawn - truth).sum(axis=1).mean() / 2)
+
+
+def table(lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Mean total variation over seeds with its 95 % interval (Student's t), and the share of intervals that cover."""
+    groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    for line in lines:
+        for mixture in (line["mixture"], "all but untold" if "untold" not in line["mixture"] else "untold"):
+            groups[mixture, line["judge"], line["estimator"]].append(line)
+    yield "| mixture | judge | estimator | models | total variation | 95 % interval | by chance | intervals that cover |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for (mixture, judge, estimator), group in groups.items():
+        values = np.array([line["total_variation"] for line in group])
+        interval = "-"
+        if len(values) > 1:
+            half = student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+            interval = f"{max(values.mean() - half, 0):.3f} to {values.mean() + half:.3f}"
+        chance, covered = (np.mean([line[key] for line in group]) for key in ("by_chance", "covered"))
+        yield (
+            f"| {mixture} | {judge} | {estimator} | {len(values)} | {values.mean():.3f} | {interval} | {chance:.3f} | "
+            f"{covered:.0%} |"
+        )
+
+
+def _probabilities(judge: Judge, texts: Sequence[str]) -> np.ndarray:
+    """Shape (texts, k); a blank text is not judged."""
+    written = np.array([bool(text.strip()) for text in texts])
+    given = judge.probabilities([text for text in texts if text.strip()])
+    rows = np.full((len(texts), given.shape[1]), np.nan)
+    rows[written] = given
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    pretrain = commands.add_parser("pretrain", help="make the models and their texts")
+    pretrain.add_argument("--rows", type=Path, required=True, help="a folder with <domain>.jsonl in alpaca format")
+    pretrain.add_argument("--out", type=Path, required=True)
+    pretrain.add_argument("--seeds", type=int, nargs="+", required=True)
+    pretrain.add_argument("--mixtures", nargs="+", choices=MIXTURES, default=list(MIXTURES))
+    judge = commands.add_parser("judge", help="judge the texts and estimate")
+    judge.add_argument("--out", type=Path, required=True)
+    judge.add_argument("--judges", nargs="+", default=["classifier"])
+    summary = commands.add_parser("table", help="sum up what `judge` printed")
+    summary.add_argument("found", type=Path, nargs="+")
+    given = parser.parse_args()
+    os.environ.update(SURROUNDINGS)
+    if given.command == "table":
+        print(*table([line for file in given.found for line in read_json_lines(file)]), sep="\n")
+    elif given.command == "judge":
+        for case in cases(given.out.resolve()):
+            for name in given.judges:
+                for line in judged(case, name):
+                    print(json.dumps(line), flush=True)
+    else:
+        out, rows = given.out.resolve(), given.rows.resolve()
+        for seed in given.seeds:
+            for name in given.mixtures:
+                began = time.perf_counter()
+                pretrained(out / f"{name}-{seed}", SIZES, MIXTURES[name], seed, rows)
+                seconds = round(time.perf_counter() - began)
+                print(json.dumps({"model": f"{name}-{seed}", "seconds": seconds}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
