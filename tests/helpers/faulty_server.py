@@ -25,8 +25,8 @@ HTML = b"<html><body><h1>502 Bad Gateway</h1><p>nginx</p></body></html>"
 # What a fault sends: status, headers, body; a body that is cut off announces more than it sends.
 FAULTS: dict[str, tuple[int, dict[str, str], bytes]] = {
     "429": (429, {"Retry-After": "0"}, b'{"error": {"message": "slow down", "type": "rate_limit"}}'),
-    "500": (500, {}, b'{"error": {"message": "internal"}}'),
-    "503": (503, {"Content-Type": "text/html"}, HTML),
+    "500": (500, {"Retry-After": "0"}, b'{"error": {"message": "internal"}}'),
+    "503": (503, {"Content-Type": "text/html", "Retry-After": "0"}, HTML),
     "html": (200, {"Content-Type": "text/html"}, HTML),
     "half": (200, {"Content-Length": "5000"}, b'{"choices": [{"index": 0, "mess'),
     "no json": (200, {}, b'{"choices": [{"index": 0,'),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,18 +70,35 @@ def test_what_was_edited_is_refused(tmp_path: Path, file: str, key: str, value: 
 
 
 def test_progress_says_how_many_judgements_cannot_be_used(tmp_path: Path) -> None:
-    class Half(Judges):
-        def probabilities(self, texts: list[str]) -> np.ndarray:
-            rows = np.full((len(texts), 3), 1 / 3)
+    def half(batches: Sequence[Sequence[str]]) -> Iterator[np.ndarray]:
+        for rows in judge(batches):
             rows[1:] = np.nan
-            return rows
+            yield rows
 
     log = io.StringIO()
+    options = replace(OPTIONS, max_unparsed=0.9)
     with shown_on(log):
-        texts = KeptTexts(tmp_path / "texts.jsonl", "judgements.jsonl", {}, OPTIONS)
-        texts.write(1, Writes)
-        KeptJudgements(tmp_path / "judgements.jsonl", texts, Half(), DOMAINS, OPTIONS).judge(1)
+        texts = KeptTexts(tmp_path / "texts.jsonl", "judgements.jsonl", {}, options)
+        texts.write(1, write)
+        KeptJudgements(tmp_path / "judgements.jsonl", texts, {}, str.strip, half, DOMAINS, options).judge(1)
     written, judgements = log.getvalue().splitlines()
     assert written.startswith("iteration 1/1: texts: 2 of 2 (100 %)")
     assert judgements.startswith("iteration 1/1: judgements: 2 of 2 (100 %)")
     assert judgements.endswith(", unparsed=50.0%")
+
+
+def test_texts_that_hardly_are_texts_are_counted(tmp_path: Path) -> None:
+    made = [
+        GeneratedText("<s> ", 1, 1),
+        GeneratedText("too short", 2, 1),
+        GeneratedText("ha " * 20, 20, 20),
+        GeneratedText("a text of eight tokens or a few more", 9, 2),
+        GeneratedText("a text of eight tokens or a few more", 9, 2),
+        GeneratedText("another text of eight tokens or a few more", 9, 2),
+    ]
+    options = replace(OPTIONS, texts=6, batch_size=6)
+    texts = KeptTexts(tmp_path / "texts.jsonl", "judgements.jsonl", {}, options)
+    texts.write(1, lambda batches: iter([made]))
+    found = texts.degenerate(6, lambda text: text.replace("<s>", "").strip())
+    assert found == {"blank": 1, "short": 1, "repeated": 1, "equal": 1}
+    assert sum(texts.degenerate(2, str.strip).values()) == 2
