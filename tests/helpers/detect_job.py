@@ -36,8 +36,8 @@ def main() -> None:
     options = DetectionOptions.choose(**chosen)
     try:
         knowledge = detect(Path(config), options)
-        assert knowledge is not None
-        show_knowledge(knowledge)
+        if knowledge is not None:
+            show_knowledge(knowledge)
     except VersaTuneError as error:
         report(error, sys.stderr)
         sys.exit(STATUS)

@@ -20,7 +20,8 @@ from tests.helpers.layouts import entry
 from tests.helpers.tiny import WORDS
 from versatune_plugin.artifacts.fingerprint import weights_identity
 from versatune_plugin.knowledge import load_knowledge, read_knowledge
-from versatune_plugin.knowledge.generation import BaseModelSampler, batch_seed
+from versatune_plugin.knowledge.generation import TextBatch, batch_seed
+from versatune_plugin.knowledge.local_generation import BaseModelSampler
 
 SECTION = {"mixture": "versatune", "knowledge": "knowledge.json", "reference": "reference.json"}
 OPTIONS = ("texts=40", "iterations=2", "batch_size=8", "max_new_tokens=24", "tolerance=0", "max_unparsed=0")
@@ -75,11 +76,11 @@ def test_writes_where_the_section_looks(whole: Path, tiny: Tiny) -> None:
 def test_the_texts_are_those_of_the_base_model(whole: Path, tiny: Tiny) -> None:
     lines = [json.loads(line) for line in (whole / "knowledge.texts.jsonl").read_text().splitlines()][1:]
     sampler = BaseModelSampler(
-        AutoModelForCausalLM.from_pretrained(tiny.model), AutoTokenizer.from_pretrained(tiny.model), 24, 1.0
+        AutoModelForCausalLM.from_pretrained(tiny.model), AutoTokenizer.from_pretrained(tiny.model), 24, 1.0, 8
     )
-    directly = sampler.generate(8, batch_seed(42, 2, 1))
+    directly = sampler.write_batch(TextBatch(72, 8, batch_seed(42, 2, 1)))
     assert [(text.text, text.tokens) for text in directly] == [
-        (line["text"], line["tokens"]) for line in lines if line["iteration"] == 2 and 8 <= line["index"] < 16
+        (line["text"], line["tokens"]) for line in lines if line["iteration"] == 2 and 32 <= line["index"] < 40
     ]
 
 
@@ -181,13 +182,26 @@ def test_other_weights_under_the_same_name_are_noticed(axolotl: Axolotl, tiny: T
     assert re.search(r"weights: '\w{16}' in the file, '\w{16}' now", refused.output)
 
 
-def test_refuses_several_processes_and_a_configuration_without_the_plugin(
-    axolotl: Axolotl, tiny: Tiny, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("judge", ["classifier", "model"])
+def test_several_processes_make_the_same_files(axolotl: Axolotl, tiny: Tiny, tmp_path: Path, judge: str) -> None:
     cfg = tiny.config(tmp_path / "out", versatune=SECTION)
-    several = detect(axolotl, tmp_path, cfg, WORLD_SIZE="2")
-    assert several.status == 2
-    assert "detection runs in one process, but 2 were started" in several.output
+    options = ("texts=24", "iterations=2", "batch_size=2", "max_new_tokens=12", "max_unparsed=0.5", f"judge={judge}")
+    options = (*options, f"judge_model={tiny.model}") if judge == "model" else options
+    alone = detect(axolotl, tmp_path / "alone", cfg, *options)
+    assert alone.status == 0, alone.output
+    folder = tmp_path / "together"
+    folder.mkdir()
+    (folder / "cfg.yml").write_text(yaml.safe_dump(cfg), encoding="utf-8")
+    argv = ("tests.helpers.detect_job", "cfg.yml", "-", "0", *options)
+    together = axolotl.run(*argv, cwd=folder, processes=2)
+    assert together.status == 0, together.output
+    assert contents(folder) == contents(tmp_path / "alone")
+    # One of them speaks.
+    assert together.output.count("Knowledge of ") == 1
+
+
+def test_a_configuration_without_the_plugin(axolotl: Axolotl, tiny: Tiny, tmp_path: Path) -> None:
+    cfg = tiny.config(tmp_path / "out", versatune=SECTION)
     del cfg["plugins"], cfg["versatune"]
     for dataset in cfg["datasets"]:
         del dataset["domain"]

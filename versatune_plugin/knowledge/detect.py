@@ -133,9 +133,7 @@ def default_out(section: Section) -> Path:
     return section.knowledge if isinstance(section.knowledge, Path) else DEFAULT_OUT
 
 
-def judge_context(
-    cfg: Any, section: Section, base: BaseModel, options: JudgeOptions, out: Path, held_out_rows: int | None = None
-) -> JudgeContext:
+def judge_context(cfg: Any, section: Section, base: BaseModel, options: JudgeOptions, out: Path) -> JudgeContext:
     """What a judge of a configuration is made from.
 
     Args:
@@ -143,8 +141,7 @@ def judge_context(
         section: its section ``versatune:``.
         base: its base model, of which only the tokenizer is used.
         options: what the user chose.
-        out: the knowledge file, beside which answers are kept.
-        held_out_rows: of each domain, at most; by default as many as the judge's own measure takes.
+        out: the file that is made, beside which answers are kept.
 
     Raises:
         DataError: a file of rows is not there, or cannot be read.
@@ -156,7 +153,6 @@ def judge_context(
         max_new_tokens=options.max_new_tokens,
         training_rows=options.training_rows,
         seed=options.seed,
-        **({} if held_out_rows is None else {"held_out_rows": held_out_rows}),
     )
     return JudgeContext(
         domains=section.domains,

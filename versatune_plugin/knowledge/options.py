@@ -33,7 +33,7 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     "judge_concurrency": (1, 1_024),
     "server_concurrency": (1, 1_024),
     "texts_per_request": (1, 1_000),
-    "rows": (10, 10_000_000),
+    "rows": (10, 200),
 }
 _SHARES = ("tolerance", "max_unparsed")
 

@@ -92,13 +92,12 @@ class KeptAnswers:
                 append_json_lines(self.path, [line], sync=False)
             self._known[answer.key] = answer
 
-    def tokens(self, question: str, model: str) -> tuple[int, int]:
-        """Tokens read and written for all answers to a question by a model, those of earlier calls too.
+    def of(self, question: str, model: str) -> list[AnswerRecord]:
+        """All answers to a question by a model, those of earlier calls too.
 
         Args:
             question: its hash.
             model: the name under which it is served.
         """
         with self._lock:
-            found = [one for one in self._known.values() if (one.question, one.model) == (question, model)]
-        return sum(one.read for one in found), sum(one.written for one in found)
+            return [one for one in self._known.values() if (one.question, one.model) == (question, model)]

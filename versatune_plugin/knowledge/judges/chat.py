@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -57,7 +58,6 @@ class ChatJudge:
         self._questions = questions
         self._rotations = rotations
         self._answers = answers
-        self._judged: dict[str, list[Key]] = {}
 
     @classmethod
     def from_context(cls, context: JudgeContext) -> ChatJudge:
@@ -120,7 +120,6 @@ class ChatJudge:
         for text in texts:
             keys = [self._key(text, rotation) for rotation in range(self._rotations)]
             found = [answer for key in keys if (answer := self._answers.get(key)) is not None]
-            self._judged[keys[0][0]] = keys
             rows.append(mean_over_orders([one.probabilities for one in found], len(self._questions.domains)))
         return np.array(rows, dtype=np.float64)
 
@@ -135,10 +134,11 @@ class ChatJudge:
         }
 
     def describe(self) -> dict[str, Any]:
-        """The settings, what the servers are, and how many answers could not be used, of the texts judged so far."""
-        found = [answer for keys in self._judged.values() for key in keys if (answer := self._answers.get(key))]
+        """The settings, what the servers are, and how many of the answers that are kept could not be used."""
+        trial = key_of_text(TRIAL)
+        found = [one for one in self._answers.of(self._questions.hash, self._server.model) if one.text != trial]
         problems = Counter(one.problem for one in found if one.problem)
-        read, written = self._answers.tokens(self._questions.hash, self._server.model)
+        read, written = self.tokens()
         on_labels = [one.total for one in found if one.problem is None and not self._questions.as_json]
         warnings = []
         if on_labels and np.mean(on_labels) < SURE_OF_LABELS:
@@ -157,7 +157,8 @@ class ChatJudge:
             "answers_renormalised": sum(
                 self._questions.as_json and one.problem is None and abs(one.total - 1) > 0.01 for one in found
             ),
-            "on_labels": float(np.mean(on_labels)) if on_labels else None,
+            # Summed exactly: the order in which answers came must not show.
+            "on_labels": math.fsum(on_labels) / len(on_labels) if on_labels else None,
             "warnings": warnings,
             "tokens_read": read,
             "tokens_written": written,
@@ -165,7 +166,8 @@ class ChatJudge:
 
     def tokens(self) -> tuple[int, int]:
         """Tokens read and written so far, those of earlier calls too."""
-        return self._answers.tokens(self._questions.hash, self._server.model)
+        found = self._answers.of(self._questions.hash, self._server.model)
+        return sum(one.read for one in found), sum(one.written for one in found)
 
     def _key(self, text: str, rotation: int) -> Key:
         return key_of_text(text), self._questions.hash, self._server.model, rotation

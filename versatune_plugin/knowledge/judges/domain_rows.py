@@ -48,7 +48,6 @@ class DomainRows:
         *,
         max_new_tokens: int,
         training_rows: int,
-        held_out_rows: int = MOST_HELD_OUT,
         seed: int,
     ) -> DomainRows:
         """The rows of a configuration; a fifth of each domain's, or less, is held out.
@@ -59,7 +58,6 @@ class DomainRows:
             tokenizer: the base model's, which measures a text's length.
             max_new_tokens: the length of a text at most, in tokens of that tokenizer.
             training_rows: of each domain, at most.
-            held_out_rows: of each domain, at most.
             seed: of the choice of rows.
 
         Raises:
@@ -69,7 +67,7 @@ class DomainRows:
 
         own = load_tokenizer(cfg)
         special_tokens = tuple(sorted({*own.all_special_tokens, *tokenizer.all_special_tokens} - {""}))
-        most = training_rows + held_out_rows
+        most = training_rows + MOST_HELD_OUT
         texts = {
             name: [[without_markup(text, special_tokens) for text in file] for file in files]
             for name, files in row_texts(cfg, dataset_domains, own, most=most, seed=seed).items()
@@ -82,7 +80,7 @@ class DomainRows:
             distinct = [text for text in dict.fromkeys(map(shorten, contents)) if text]
             generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, number, 1])))
             order = generator.permutation(len(distinct))
-            held = min(held_out_rows, len(distinct) // 5)
+            held = min(MOST_HELD_OUT, len(distinct) // 5)
             held_out[name] = [distinct[row] for row in order[:held]]
             training[name] = [distinct[row] for row in order[held : held + training_rows]]
         return cls(training, held_out, without, special_tokens)
@@ -95,11 +93,12 @@ class DomainRows:
         """
         return content(without_markup(text, self.special_tokens), self.without).strip()
 
-    def labelled(self, domains: Sequence[str]) -> tuple[list[str], np.ndarray]:
-        """All held-out contents, and the column number of each one's domain, shape (n,).
+    def labelled(self, domains: Sequence[str], most: int) -> tuple[list[str], np.ndarray]:
+        """Held-out contents, and the column number of each one's domain, shape (n,).
 
         Args:
             domains: the names, in the order of the columns.
+            most: of each domain.
 
         Raises:
             DataError: a domain has none.
@@ -112,7 +111,7 @@ class DomainRows:
         ]
         if lacking:
             raise DataError.collected("there are no labelled rows to measure a judge on", lacking)
-        return labelled(self.held_out, domains)
+        return labelled({name: self.held_out[name][:most] for name in domains}, domains)
 
     def not_read(self) -> str:
         """A hash of what is left out of texts, which decides judgements."""
