@@ -211,7 +211,7 @@ def knowledge() -> Iterator[Case]:
     yield command(
         "knowledge show of no file", lambda bench: ["knowledge", "show", "no.json"], "'no.json' does not exist"
     )
-    yield command("knowledge show of nothing", lambda bench: ["knowledge", "show"], "Missing argument")
+    yield command("knowledge show without a file", lambda bench: ["knowledge", "show"], "Missing argument")
     yield command("knowledge show --plot x.odd", _show(KNOWLEDGE, "--plot", "x.odd"), "--plot x.odd: a picture is")
     yield command("knowledge show --json .", _show(KNOWLEDGE, "--json", "."), "is a directory")
     yield command("knowledge show --json below a file", _show(KNOWLEDGE, "--json", "k.json/x"), "cannot be written")
