@@ -136,7 +136,15 @@ def test_the_metadata(wheel: Path) -> None:
     assert metadata["Version"] == versatune_plugin.__version__
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["License-Expression"] == "Apache-2.0"
-    assert set(metadata.get_all("Provides-Extra")) == {"quickstart", "dev", "docs", "deepspeed", "ray", "flash-attn"}
+    assert set(metadata.get_all("Provides-Extra")) == {
+        "quickstart",
+        "embedding",
+        "dev",
+        "docs",
+        "deepspeed",
+        "ray",
+        "flash-attn",
+    }
     # No `axolotl.plugins`: Axolotl 0.21 would load the plugin into every run of the environment.
     assert {group: dict(entry_points[group]) for group in entry_points.sections()} == {
         "console_scripts": {"versatune": "versatune_plugin.cli:versatune"},

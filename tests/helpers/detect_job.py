@@ -27,12 +27,21 @@ def kill_at(path: Path, lines: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def number(value: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value
+
+
 def main() -> None:
     config, watched, lines, *given = sys.argv[1:]
     if watched != "-":
         threading.Thread(target=kill_at, args=(Path(watched), int(lines)), daemon=True).start()
     pairs = dict(pair.split("=") for pair in given)
-    chosen: dict[str, Any] = {name: int(value) if value.isdigit() else value for name, value in pairs.items()}
+    chosen: dict[str, Any] = {name: number(value) for name, value in pairs.items()}
     options = DetectionOptions.choose(**chosen)
     try:
         knowledge = detect(Path(config), options)

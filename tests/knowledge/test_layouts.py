@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from tests.conftest import Axolotl, Tiny
+from tests.helpers import faulty_server
+from tests.helpers.embedding import model as embedding_model
 from tests.helpers.layouts import Row, entry
 from tests.helpers.tiny import WORDS
 
@@ -69,7 +71,19 @@ def judged(axolotl: Axolotl, tiny: Tiny, tmp_path_factory: pytest.TempPathFactor
     # Only the first half of a file, and two files of one domain.
     halves = [others[0] | {"split": "train[:50%]"}, others[1], others[2]]
     configuration("halves", [*halves, entry("chat", "law", rows("law", 30, "more"), more) | {"shards": 2}])
-    finished = axolotl.run("tests.helpers.layouts_job", str(folder / "texts.json"), *map(str, paths), cwd=folder)
+    with faulty_server.serving() as server:
+        readers = {
+            "http": {"judge_url": [server.url], "judge_rotations": 1},
+            "embedding": {"judge_model": embedding_model()},
+            "model": {"judge_model": str(tiny.model)},
+        }
+        finished = axolotl.run(
+            "tests.helpers.layouts_job",
+            str(folder / "texts.json"),
+            *map(str, paths),
+            cwd=folder,
+            env={"OTHER_JUDGES": json.dumps(readers)},
+        )
     assert finished.status == 0, finished.output
     return {path.stem: json.loads(path.with_suffix(".json").read_text()) for path in paths} | {
         "output": {"text": finished.output}
@@ -84,6 +98,18 @@ def test_shares_do_not_depend_on_the_formats(judged: dict[str, dict]) -> None:  
         assert found["shares"] == pytest.approx(reference, abs=1e-9), assignment
         assert found["judge"]["training_rows"] == dict.fromkeys(DOMAINS, 96)
         assert found["judge"]["warnings"] == []
+
+
+@pytest.mark.parametrize("judge", ["http", "embedding", "model"])
+def test_no_judge_sees_a_format(judged: dict[str, dict], judge: str) -> None:  # type: ignore[type-arg]
+    plain, _, rows = judged[" ".join(ASSIGNMENTS[0])]["others"][judge]
+    assert max(plain) - min(plain) > 1e-4
+    for assignment in ASSIGNMENTS:
+        found = judged[" ".join(assignment)]["others"][judge]
+        assert found[0] == pytest.approx(plain, abs=1e-6), assignment
+        assert found[1] == pytest.approx(plain, abs=1e-6), assignment
+        # The labelled rows that a judge is checked on are the same ones, and say the same.
+        assert found[2] == pytest.approx(rows, abs=1e-6), assignment
 
 
 def test_a_domain_that_is_only_a_format_is_named(judged: dict[str, dict]) -> None:  # type: ignore[type-arg]

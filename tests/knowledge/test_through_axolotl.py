@@ -70,7 +70,8 @@ def test_writes_where_the_section_looks(whole: Path, tiny: Tiny) -> None:
     assert made_by["judge"]["training_rows"] == {"code": 32, "law": 48, "medicine": 24}
     assert made_by["judge"]["test_rows"] == {"code": 8, "law": 11, "medicine": 6}
     assert made_by["judge"]["accuracy"] > 0.9
-    assert made_by["command"].startswith("axolotl versatune detect cfg.yml --out knowledge.json --texts 40")
+    assert made_by["command"].startswith("axolotl versatune detect cfg.yml --judge classifier")
+    assert "--out knowledge.json --texts 40" in made_by["command"]
 
 
 def test_the_texts_are_those_of_the_base_model(whole: Path, tiny: Tiny) -> None:

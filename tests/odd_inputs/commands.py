@@ -45,6 +45,29 @@ def detect() -> Iterator[Case]:
         (["--judge", ""], "judge"),
         (["--judge", "model"], "--judge-model"),
         (["--preset", "odd"], "--preset is 'odd'"),
+        (["--estimator", "odd"], "--estimator is 'odd'"),
+        (["--estimator", ""], "--estimator is ''"),
+        (["--server-url", "localhost:8000"], "--server-url is 'localhost:8000', but should be like http"),
+        (["--server-url", "http://"], "--server-url is 'http://'"),
+        (["--server-url", "http://h:0"], "--server-url is 'http://h:0'"),
+        (["--server-url", "http://[::1"], "--server-url is no address"),
+        (["--server-url", "http://h\n"], "--server-url is"),
+        (["--server-url", "http://u:p@h"], "an address has no user, password, query or fragment"),
+        (["--server-url", "http://h", "--server-url", "http://h/"], "names one server twice"),
+        (["--server-model", "m"], "no --server-url"),
+        (["--server-key-env", "K"], "--server-key-env names is not set"),
+        (["--server-key-env", "sk-12"], "and not the key itself"),
+        (["--server-concurrency", "0"], "--server-concurrency is 0"),
+        (["--texts-per-request", "0"], "--texts-per-request is 0"),
+        (["--judge", "http"], "--judge http needs --judge-url"),
+        (["--judge", "embedding"], "--judge embedding needs --judge-model"),
+        (["--judge", "http", "--judge-url", "h"], "--judge-url is 'h'"),
+        (["--judge-url", "http://h"], "--judge classifier asks no server"),
+        (["--judge-answers", "odd"], "--judge-answers is 'odd'"),
+        (["--judge-rotations", "0"], "--judge-rotations is 0"),
+        (["--judge-concurrency", "0"], "--judge-concurrency is 0"),
+        (["--judge-price", "-1", "0"], "--judge-price is (-1.0, 0.0)"),
+        (["--judge-price", "nan", "0"], "--judge-price is (nan, 0.0)"),
     ]
     for argv, said in odd:
         yield command(f"detect {' '.join(argv)}", _detect(argv), said)
@@ -67,6 +90,24 @@ def detect() -> Iterator[Case]:
     ]
     for out, said in outs:
         yield command(f"detect --out {label(out)}", _detect_to(out), said)
+
+
+def judge_check() -> Iterator[Case]:
+    """Options of ``judge-check``."""
+    odd: list[tuple[list[str], str]] = [
+        (["--rows", "0"], "--rows is 0, but must be between 10 and 200"),
+        (["--rows", "201"], "--rows is 201"),
+        (["--plot", "check.odd"], "a picture is a .png, .svg, .pdf file"),
+        (["--judge", "nobody"], "--judge is 'nobody'"),
+        (["--out", "cfg.yml"], "was not made by `axolotl versatune judge-check`"),
+        (["--max-unparsed", "nan"], "--max-unparsed is nan"),
+    ]
+    for argv, said in odd:
+        yield command(f"judge-check {' '.join(argv)}", _judge_check(argv), said)
+
+
+def _judge_check(argv: list[str]) -> Callable[[Bench], list[str]]:
+    return lambda bench: ["judge-check", str(bench.config(UNIFORM)), *argv]
 
 
 def _detect(argv: list[str]) -> Callable[[Bench], list[str]]:
@@ -319,6 +360,7 @@ def _quickstart(files: dict[str, str]) -> Callable[[Bench], list[str]]:
 def cases() -> Iterator[Case]:
     """All of them."""
     yield from detect()
+    yield from judge_check()
     yield from configurations()
     yield from scores()
     yield from knowledge()

@@ -53,6 +53,20 @@ def fields() -> Iterator[Case]:
         for value in odd:
             verdict = (f"versatune.{name}: is {shown(value)}", "but should be", Section.model_fields[name].description)
             yield plan(f"{name}: {label(value)}", {"mixture": "uniform", "heldout": 4, name: value}, *map(str, verdict))
+    about: dict[str, tuple[object, str]] = {
+        "a list": (["law"], "versatune.descriptions: is ['law']"),
+        "a text": ("law", "versatune.descriptions: is 'law'"),
+        "null": (None, "versatune.descriptions: is null"),
+        "a number": ({"law": 5}, "versatune.descriptions.law: is 5"),
+        "a list of texts": ({"law": ["courts"]}, "versatune.descriptions.law: is ['courts']"),
+        "blank": ({"law": ""}, "versatune.descriptions.law: is ''"),
+        "very long": ({"law": "x" * 2_000}, "versatune.descriptions.law: is"),
+        "no domain": ({"poetry": "poems"}, "versatune.descriptions: 'poetry' is no domain"),
+        "one domain twice": ({"law": "courts", " law ": "courts"}, "is there twice"),
+        "no text as a name": ({1: "courts"}, "versatune.descriptions"),
+    }
+    for kind, (value, said) in about.items():
+        yield plan(f"descriptions: {kind}", {"mixture": "uniform", "heldout": 4, "descriptions": value}, said)
     for name, good in {"samples_per_epoch": None, "heldout": None, "max_passes": None, "floor": "1e-3"}.items():
         yield plan(f"{name}: {good!r} is right", {"mixture": "uniform", "heldout": 4} | {name: good}, *ACCEPTED)
 

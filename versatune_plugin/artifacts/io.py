@@ -19,7 +19,11 @@ from versatune_plugin.schema.json_text import JsonError, parse_json, parse_line
 from versatune_plugin.schema.model import StrictModel, problems_of, shown
 
 PROBE_BYTES = 1 << 14
-COMMANDS = {"versatune.knowledge": "detect", "versatune.reference": "reference"}
+COMMANDS = {
+    "versatune.knowledge": "detect",
+    "versatune.reference": "reference",
+    "versatune.judge_check": "judge-check",
+}
 # Files of the same kind by another command, which either may replace.
 ALSO = {"versatune.knowledge": " or `axolotl versatune knowledge from-counts`"}
 ALTERNATIVES = {

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 from pydantic import ConfigDict, Field
 
 from versatune_plugin.artifacts.io import read_artifact, write_json
@@ -163,6 +162,9 @@ def _listed(names: Iterable[str]) -> str:
 def _is_covariance(rows: Sequence[Sequence[float]], size: int) -> bool:
     if [len(row) for row in rows] != [size] * size:
         return False
+    # Reading most files takes no arithmetic, and importing it takes long.
+    import numpy as np
+
     matrix = np.array(rows)
     # Of variances of shares, whose scale is far below 1.
     rounding = 1e-9 * max(float(np.abs(matrix).max()), 1e-300)

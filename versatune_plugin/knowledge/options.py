@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from versatune_plugin.errors import ConfigurationError
 from versatune_plugin.knowledge.served.address import address_problems, key_problems
@@ -75,6 +75,11 @@ class JudgeOptions:
     max_unparsed: float = 0.02
     batch_size: int = 64
     seed: int = 42
+
+    @classmethod
+    def choose(cls, **given: Any) -> Self:
+        """Options from what a user gave; None and () mean "not given"."""
+        return cls(**{name: value for name, value in given.items() if value not in (None, ())})
 
     def problems(self) -> list[str]:
         """What is out of its bounds, a sentence each; what ``judge`` may be, the judges know."""
@@ -166,7 +171,7 @@ class DetectionOptions(JudgeOptions):
         return problems
 
     @classmethod
-    def choose(cls, preset: str | None = None, **given: Any) -> DetectionOptions:
+    def choose(cls, preset: str | None = None, **given: Any) -> Self:
         """Options from a preset and from what a user gave.
 
         Args:
@@ -179,7 +184,7 @@ class DetectionOptions(JudgeOptions):
         if preset is not None and preset not in PRESETS:
             raise ConfigurationError(f"--preset is {preset!r}, but the presets are: {', '.join(sorted(PRESETS))}")
         chosen = dict(PRESETS[preset]) if preset else {}
-        return cls(**{**chosen, **{name: value for name, value in given.items() if value not in (None, ())}})
+        return super().choose(**{**chosen, **{name: value for name, value in given.items() if value not in (None, ())}})
 
     def command(self, config_path: Path) -> str:
         """The command line that gives this detection, with every option spelled out."""
@@ -199,11 +204,6 @@ class CheckOptions(JudgeOptions):
     out: Path | None = None
     rows: int = 200
     plot: Path | None = None
-
-    @classmethod
-    def choose(cls, **given: Any) -> CheckOptions:
-        """Options from what a user gave; None and () mean "not given"."""
-        return cls(**{name: value for name, value in given.items() if value not in (None, ())})
 
     def command(self, config_path: Path) -> str:
         """The command line that gives this check, with every option spelled out."""

