@@ -32,6 +32,8 @@ FAULTS: dict[str, tuple[int, dict[str, str], bytes]] = {
     "no json": (200, {}, b'{"choices": [{"index": 0,'),
     "a list": (200, {}, b"[]"),
 }
+# Seconds before a connection is closed without an answer.
+SLOW = {"slow": 1.5, "slowest": 8.0}
 
 
 class Server(ThreadingHTTPServer):
@@ -40,7 +42,7 @@ class Server(ThreadingHTTPServer):
     Attributes:
         answered: how often each question (path and body) was answered without a fault.
         asked: paths and bodies, in order.
-        faults: of a question: names of `FAULTS`, ``slow`` or ``hang up``, for its first attempts.
+        faults: of a question: names of `FAULTS`, of `SLOW`, or ``hang up``, for its first attempts.
         listed: whether it gives log-probabilities.
         words: the words of a judge, instead of those by rule.
         owner: what `/v1/models` says of who made the server.
@@ -112,9 +114,9 @@ class Handler(BaseHTTPRequestHandler):
         faults = self.server.faults(self.path, body)
         if attempt < len(faults):
             fault = faults[attempt]
-            if fault == "slow":
-                time.sleep(1.5)
-            if fault in ("slow", "hang up"):
+            if fault in SLOW:
+                time.sleep(SLOW[fault])
+            if fault in (*SLOW, "hang up"):
                 self.close_connection = True
                 return
             status, headers, data = FAULTS[fault]

@@ -12,6 +12,16 @@ PATIENCE = timedelta(hours=24)
 Work = Mapping[str, Callable[[Any], Any]]
 
 
+def alone() -> bool:
+    """Whether this is the only process of its launch."""
+    return int(os.environ.get("WORLD_SIZE", "1")) == 1
+
+
+def local_rank() -> int:
+    """The number of this process on its machine, which is that of its GPU."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
 class Ranks:
     """Spreads pieces of work over processes, each piece to one of them, so that the results are those of one process.
 

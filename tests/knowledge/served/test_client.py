@@ -134,8 +134,42 @@ def test_one_failure_ends_the_others_at_once(server: Server, monkeypatch: pytest
     with pytest.raises(Refused, match="bad seed"):
         list(servers.ask_each(range(200), lambda seed: servers.ask("completions", BODY | {"seed": seed})))
     assert time.monotonic() - began < 20
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("asking")]
     assert sum(server.answered.values()) == 0
+
+
+def test_a_failure_does_not_wait_for_a_server_that_takes_its_time(server: Server) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client, "TIMEOUT", httpx.Timeout(60.0))
+        patch.setitem(FAULTS, "500", (400, {}, b'{"error": {"message": "bad seed"}}'))
+        server.faults = lambda path, body: ["500"] if body["seed"] == 3 else ["slowest"]
+        servers = Servers([server.url], None, 8)
+        began = time.monotonic()
+        with pytest.raises(Refused, match="bad seed"):
+            list(servers.ask_each(range(50), lambda seed: servers.ask("completions", BODY | {"seed": seed})))
+        assert time.monotonic() - began < 5
+
+
+def test_threads_end_with_their_questions(server: Server) -> None:
+    servers = Servers([server.url], None, 4)
+    before = {thread for thread in threading.enumerate() if thread.name == "asking"}
+    assert len(list(servers.ask_each(range(9), lambda seed: servers.ask("completions", BODY | {"seed": seed})))) == 9
+    assert {thread for thread in threading.enumerate() if thread.name == "asking"} <= before
+
+
+def test_an_error_that_is_sent_as_an_answer_is_asked_again(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FAULTS, "500", (200, {}, b'{"error": {"message": "no capacity"}}'))
+    server.faults = lambda path, body: ["500", "500"]
+    assert Servers([server.url], None, 1).ask("completions", BODY)["choices"]
+    server.faults = lambda path, body: ["500"] * 9
+    with pytest.raises(ConfigurationError, match=r"has no `choices`: .*no capacity"):
+        Servers([server.url], None, 1, attempts=3).ask("completions", BODY | {"seed": 6})
+
+
+def test_a_server_that_is_not_there_is_said_soon(server: Server) -> None:
+    with faulty_server.serving() as other:
+        gone = other.url
+    with pytest.raises(ConfigurationError, match=f"no answer after 3 attempts; the last one, {gone}: ConnectError"):
+        served_model(Servers([gone], None, 1), "judge", "--judge-model")
 
 
 def test_the_key_is_sent_and_is_in_no_message(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from scipy.special import softmax
 from versatune_plugin.artifacts.fingerprint import weights_identity
 from versatune_plugin.errors import ConfigurationError
 from versatune_plugin.knowledge.judges.domain_rows import digest
+from versatune_plugin.knowledge.ranks import local_rank
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -100,10 +101,12 @@ class EmbeddingJudge:
 
     @cached_property
     def _model(self) -> SentenceTransformer:
+        import torch
         from sentence_transformers import SentenceTransformer
 
         try:
-            return SentenceTransformer(self._name, trust_remote_code=self._trust)
+            device = f"cuda:{local_rank()}" if torch.cuda.is_available() else "cpu"
+            return SentenceTransformer(self._name, trust_remote_code=self._trust, device=device)
         except (OSError, ValueError) as error:
             raise ConfigurationError(f"{self._name}: no model of sentence embeddings ({error})") from error
 

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from versatune_plugin.artifacts.fingerprint import weights_identity
 from versatune_plugin.errors import ConfigurationError
+from versatune_plugin.knowledge.ranks import alone, local_rank
 
 if TYPE_CHECKING:
     from versatune_plugin.knowledge.judges.registry import JudgeContext
@@ -151,7 +152,10 @@ class ModelJudge:
     @cached_property
     def _model(self) -> PreTrainedModel:
         # On a CPU float32: most have no fast bfloat16 (six times slower on two cores with a model of 135 M).
-        place = {"dtype": "auto", "device_map": "auto"} if torch.cuda.is_available() else {"dtype": torch.float32}
+        place: dict[str, Any] = {"dtype": torch.float32}
+        if torch.cuda.is_available():
+            # One process spreads a large model over GPUs; of several, each has its own GPU.
+            place = {"dtype": "auto", "device_map": "auto" if alone() else {"": local_rank()}}
         model = AutoModelForCausalLM.from_pretrained(self._name, trust_remote_code=self._trust, **place)
         return model.eval()
 

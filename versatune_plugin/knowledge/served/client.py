@@ -10,8 +10,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from datetime import UTC, datetime
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import httpx
@@ -27,6 +28,12 @@ TIMEOUT = httpx.Timeout(300.0, connect=10.0)
 LONGEST_WAIT = 60.0
 # A server that asks for more than this is told apart from one that is busy.
 LONGEST_RETRY_AFTER = 600.0
+# Seconds after which it is noticed that another question failed for good.
+NOTICE = 0.2
+# So often a server is asked what it is: one that is not there is better said soon.
+FIRST_ATTEMPTS = 3
+# Of a wait of so many seconds the user is told.
+LONG = 10.0
 # For so long a server that could not be reached is passed over, where there is another.
 PAUSE = 30.0
 LONGEST_SAID = 300
@@ -99,7 +106,15 @@ class Servers:
             Refused: the server cannot take the question.
             ConfigurationError: no answer after all attempts, or the key is not accepted.
         """
-        return self._with_patience(lambda url: self._once("POST", f"{base_address(url)}/{path}", url, body))
+
+        def once(url: str) -> dict[str, Any]:
+            answer = self._once("POST", f"{base_address(url)}/{path}", url, body)
+            if not isinstance(answer.get("choices"), list) or not answer["choices"]:
+                # Some gateways send their errors as answers.
+                raise _Again(f"what it answers has no `choices`: {self.without_key(json.dumps(answer))}")
+            return answer
+
+        return self._with_patience(once)
 
     def ask_each(
         self, questions: Iterable[Asked], answer: Callable[[Asked], Answered], ahead: int | None = None
@@ -115,35 +130,50 @@ class Servers:
             VersaTuneError: the first that a question raised; those not yet asked are dropped.
         """
         waiting: deque[Future[Answered]] = deque()
+        jobs: SimpleQueue[tuple[Asked, Future[Answered]] | None] = SimpleQueue()
         failures: list[BaseException] = []
 
-        def answered(question: Asked) -> Answered:
-            try:
-                return answer(question)
-            except BaseException as error:
-                if not isinstance(error, _Stopped):
-                    failures.append(error)
-                self._stopped.set()
-                raise
+        def work() -> None:
+            while (job := jobs.get()) is not None and not self._stopped.is_set():
+                question, future = job
+                try:
+                    future.set_result(answer(question))
+                except BaseException as error:
+                    if not isinstance(error, _Stopped):
+                        failures.append(error)
+                    self._stopped.set()
 
-        pool = ThreadPoolExecutor(self.at_once, thread_name_prefix="asking")
+        def next_answer() -> Answered:
+            while True:
+                try:
+                    return waiting[0].result(NOTICE)
+                except TimeoutError:
+                    if failures:
+                        raise failures[0] from None
+
+        # Not those of an executor, which the interpreter waits for, however long a server takes.
+        threads = [threading.Thread(target=work, name="asking", daemon=True) for _ in range(self.at_once)]
+        for thread in threads:
+            thread.start()
         ended = False
         try:
             for question in questions:
-                waiting.append(pool.submit(answered, question))
+                waiting.append(Future())
+                jobs.put((question, waiting[-1]))
                 if len(waiting) >= (ahead or 2 * self.at_once):
-                    yield waiting.popleft().result()
+                    yield next_answer()
+                    waiting.popleft()
             while waiting:
-                yield waiting.popleft().result()
+                yield next_answer()
+                waiting.popleft()
             ended = True
-        except _Stopped:
-            raise failures[0] from None
         finally:
             if not ended:
                 self._stopped.set()
-                # What is still being read would keep the command for as long as it takes.
-                self._http.close()
-            pool.shutdown(wait=True, cancel_futures=True)
+            for _ in threads:
+                jobs.put(None)
+            for thread in threads if ended else ():
+                thread.join()
 
     def tell(self, url: str, path: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
         """The answer of one of the servers to a question below its root, or None where it knows no such path.
@@ -163,7 +193,7 @@ class Servers:
             except Refused:
                 return None
 
-        return self._with_patience(once, url)
+        return self._with_patience(once, url, FIRST_ATTEMPTS)
 
     def look(self, url: str, path: str, of_api: bool = True) -> tuple[dict[str, Any] | None, httpx.Headers]:
         """What a server says about itself at a path, or None where it has no such path; and the headers.
@@ -185,7 +215,7 @@ class Servers:
             except Refused:
                 return None
 
-        return self._with_patience(once, url), headers
+        return self._with_patience(once, url, FIRST_ATTEMPTS), headers
 
     def without_key(self, text: str) -> str:
         """A server's words without the key, should they have it, in one line."""
@@ -193,7 +223,9 @@ class Servers:
         line = " ".join(printable(hidden[: 4 * LONGEST_SAID]).split())
         return line if len(line) <= LONGEST_SAID else f"{line[: LONGEST_SAID - 3]}..."
 
-    def _with_patience(self, once: Callable[[str], Answered], only: str | None = None) -> Answered:
+    def _with_patience(
+        self, once: Callable[[str], Answered], only: str | None = None, attempts: int | None = None
+    ) -> Answered:
         before: list[str] = []
 
         def attempt() -> Answered:
@@ -211,7 +243,8 @@ class Servers:
         retrying = Retrying(
             retry=retry_if_exception_type(_Again),
             wait=_seconds,
-            stop=stop_after_attempt(self._attempts),
+            stop=stop_after_attempt(min(attempts or self._attempts, self._attempts)),
+            before_sleep=_tell_of_a_long_wait,
             sleep=self._sleep,
             reraise=True,
         )
@@ -286,6 +319,12 @@ class Servers:
             self._paused[url] = now + PAUSE
         if first and len(self.urls) > 1:
             LOG.warning("%s cannot be reached; the other servers take its questions", url)
+
+
+def _tell_of_a_long_wait(state: RetryCallState) -> None:
+    seconds = state.next_action.sleep if state.next_action is not None else 0.0
+    if seconds >= LONG and state.outcome is not None:
+        LOG.warning("a server %s; it is asked again in %.0f s", state.outcome.exception(), seconds)
 
 
 def _seconds(state: RetryCallState) -> float:
