@@ -124,8 +124,11 @@ def detect(
 def load_run(config_path: Path) -> tuple[Any, Section]:
     """A configuration without what only training needs: sharding over processes."""
     from versatune_plugin.host.configuration import load_run_config
+    from versatune_plugin.host.cpu_processes import admit_cpu_processes
 
-    return load_run_config(config_path, deepspeed=None, fsdp=None, fsdp_config=None)
+    cfg, section = load_run_config(config_path, deepspeed=None, fsdp=None, fsdp_config=None)
+    admit_cpu_processes(cfg)
+    return cfg, section
 
 
 def default_out(section: Section) -> Path:
