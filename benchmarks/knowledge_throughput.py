@@ -1,12 +1,15 @@
 """How fast `detect` writes and judges texts, each beside the plain way of doing it, as ratios within one run.
 
-    python benchmarks/knowledge_throughput.py generation judging rotations --rows "$VERSATUNE_DATA/sft"
+    python benchmarks/knowledge_throughput.py PART... --rows "$VERSATUNE_DATA/sft"
 
 ``generation``: texts by `BaseModelSampler`, 32 at a time, against one at a time by `generate`, and against whole
-batches without refilling. ``judging``: `ChatJudge` with 16 open questions against one, on a server that waits (its
-latency is simulated) and on a real one. ``rotations``: what six orders of the options cost on a real server, against
-one order, in both orders of asking. The ways that are compared take turns at going first. A line of JSON for each
-round, then the median and range of the ratios. SmolLM2 and the real server need the packages of tests/model.txt.
+batches without refilling, by a random model of the quickstart's size; ``generation-smollm2``: the former by SmolLM2.
+``judging``: `ChatJudge` with 16 open questions against one, on a server whose latency is simulated;
+``judging-served``: on a real one. ``rotations``: what six orders of the options cost on a real server, against one
+order, in both orders of asking; ``rotations-slots-alone``: where it keeps no prompts beside those of its slots.
+
+The ways that are compared take turns at going first. A line of JSON for each round, then the median and range of the
+ratios. SmolLM2 and the real server need the packages of tests/model.txt.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -51,6 +55,7 @@ from versatune_plugin.quickstart.corpus.build import DOMAINS
 
 AT_A_TIME = 32
 OPEN = 16
+BESIDE = {f"{OPEN} open": OPEN, "1 open": 1}
 LATENCY = 0.05
 SHORTEST, LONGEST = 200, 400
 Way = Callable[[int], float]
@@ -116,9 +121,14 @@ def generation(options: argparse.Namespace) -> None:
         model, tokenizer = quickstart_sized(Path(folder))
         written(model, tokenizer, "quickstart's size", options.repeats, count=128, longest=80)
         refilling(model, tokenizer, "quickstart's size", options.repeats, count=256, longest=128)
-        if smollm.installed():
-            model, tokenizer = smollm2(Path(folder))
-            written(model, tokenizer, "SmolLM2", options.repeats, count=32, longest=options.smollm_tokens)
+
+
+def generation_smollm2(options: argparse.Namespace) -> None:
+    if not smollm.installed():
+        raise SystemExit(f"SmolLM2 is not installed: {smollm.INSTALL}")
+    with tempfile.TemporaryDirectory() as folder:
+        model, tokenizer = smollm2(Path(folder))
+        written(model, tokenizer, "SmolLM2", options.repeats, count=AT_A_TIME, longest=options.smollm_tokens)
 
 
 def written(
@@ -209,11 +219,14 @@ def judging(options: argparse.Namespace) -> None:
 
         return run
 
-    names = {f"{OPEN} open": OPEN, "1 open": 1}
-    ways = {name: waiting(at_once) for name, at_once in names.items()}
+    ways = {name: waiting(at_once) for name, at_once in BESIDE.items()}
     compare(f"judging, simulated latency of {LATENCY} s", options.repeats, ways)
+
+
+def judging_served(options: argparse.Namespace) -> None:
     if not model_server.installed():
-        return
+        raise SystemExit(f"the real server is not installed: {model_server.INSTALL}")
+    texts = Texts(options.rows, options.seed)
     first = texts.take(1)
     rounds = [texts.take(options.texts) for _ in range(options.repeats)]
 
@@ -227,7 +240,8 @@ def judging(options: argparse.Namespace) -> None:
 
         return run
 
-    compare("judging, SmolLM2 on one core", options.repeats, {name: real(at) for name, at in names.items()})
+    ways = {name: real(at_once) for name, at_once in BESIDE.items()}
+    compare("judging, SmolLM2 on one core", options.repeats, ways)
 
 
 def judged(asked: ChatJudge, texts: Sequence[str]) -> float:
@@ -236,14 +250,14 @@ def judged(asked: ChatJudge, texts: Sequence[str]) -> float:
     return time.perf_counter() - began
 
 
-def rotations(options: argparse.Namespace) -> None:
+def rotations(options: argparse.Namespace, kept: bool = True) -> None:
     if not model_server.installed():
         raise SystemExit(f"the real server is not installed: {model_server.INSTALL}")
     texts = Texts(options.rows, options.seed + 1)
     first = texts.take(1)
     rounds = [texts.take(options.texts) for _ in range(options.repeats)]
-    for kept in (True, False):
-        for slots, at_once in ((1, 1), (8, 1), (8, OPEN)):
+    for slots in options.slots:
+        for at_once in sorted({1, 2 * slots if slots > 1 else 1}):
             rotated(first, rounds, slots, at_once, kept)
 
 
@@ -306,7 +320,14 @@ def asked(url: str, questions: Sequence[tuple[str, int]], at_once: int, caches: 
     return seconds, read, sum(usage["prompt_tokens_details"]["cached_tokens"] for usage in found)
 
 
-PARTS = {"generation": generation, "judging": judging, "rotations": rotations}
+PARTS = {
+    "generation": generation,
+    "generation-smollm2": generation_smollm2,
+    "judging": judging,
+    "judging-served": judging_served,
+    "rotations": rotations,
+    "rotations-slots-alone": partial(rotations, kept=False),
+}
 
 
 def main() -> None:
@@ -315,11 +336,12 @@ def main() -> None:
     parser.add_argument("--rows", type=Path, help="a folder with <domain>.jsonl, for all but `generation`")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--texts", type=int, default=4, help="judged by the real server in one run")
+    parser.add_argument("--slots", type=int, nargs="+", default=[1, 8], help="of the real server, for rotations")
     parser.add_argument("--smollm-tokens", type=int, default=24, help="the longest text of SmolLM2")
     parser.add_argument("--seed", type=int, default=0, help="which texts")
     options = parser.parse_args()
-    if options.rows is None and set(options.parts) != {"generation"}:
-        parser.error("--rows is needed for the parts `judging` and `rotations`")
+    if options.rows is None and not all(name.startswith("generation") for name in options.parts):
+        parser.error("--rows is needed for all parts but the generation")
     logging.set_verbosity_error()
     for name in dict.fromkeys(options.parts):
         PARTS[name](options)
