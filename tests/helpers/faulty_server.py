@@ -76,6 +76,8 @@ class Server(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Headers and body are sent apart; with Nagle's algorithm the body waits for a delayed acknowledgement, 40 ms.
+    disable_nagle_algorithm = True
     server: Server
 
     def do_GET(self) -> None:

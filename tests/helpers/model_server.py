@@ -41,14 +41,15 @@ def write_tokenizer(folder: Path) -> Path:
 
 
 @contextmanager
-def serving(slots: int = 8) -> Iterator[str]:
+def serving(slots: int = 8, keeps: bool = True) -> Iterator[str]:
     """Its address.
 
     Args:
         slots: texts that it writes at the same time.
+        keeps: prompts whose slot another one takes are kept in memory, as by default.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.helpers.model_server", str(slots)],
+        [sys.executable, "-m", "tests.helpers.model_server", str(slots), str(int(keeps))],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -69,12 +70,14 @@ def serving(slots: int = 8) -> Iterator[str]:
 def main() -> None:
     import xllamacpp
 
-    slots = int(sys.argv[1])
+    slots, keeps = map(int, sys.argv[1:3])
     wanted = xllamacpp.CommonParams()
     wanted.model.path = str(weights())
     wanted.model_alias = {NAME}
     wanted.n_parallel = slots
     wanted.n_ctx = slots * 1024
+    if not keeps:
+        wanted.cache_ram_mib = 0
     wanted.n_threads_http = slots + 2
     # Threads that wait in a loop for each other would starve what else runs on few cores.
     wanted.cpuparams.n_threads = wanted.cpuparams_batch.n_threads = 1
