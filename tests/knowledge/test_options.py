@@ -51,6 +51,7 @@ def test_the_paper_is_a_preset_that_given_values_override() -> None:
         ),
         ({"judge": "http", "judge_url": ("http://a", "http://a/v1/")}, "--judge-url names one server twice"),
         ({"judge": "http", "judge_url": ("http://h:99999",)}, "--judge-url is no address"),
+        ({"judge": "http", "judge_url": ("http://[::1",)}, "--judge-url is no address"),
         ({"judge": "http", "judge_url": ("http://a?k=CANARY",)}, "a key belongs into an environment variable"),
         ({"judge": "http", "judge_url": ("http://u:CANARY@a",)}, "whose name --judge-key-env gives"),
         ({"judge_key_env": "CANARY-key"}, "--judge-key-env should be the name of an environment variable"),

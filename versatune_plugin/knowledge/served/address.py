@@ -30,7 +30,7 @@ def address_problems(option: str, urls: Sequence[str]) -> list[str]:
             )
         elif parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or re.search(r"\s", url):
             problems.append(f"{option} is {shown(url)}, but should be like http://127.0.0.1:8000 or https://host/v1")
-    if len({base_address(url) for url in urls}) < len(urls):
+    if not problems and len({base_address(url) for url in urls}) < len(urls):
         problems.append(f"{option} names one server twice: name each once")
     return problems
 
