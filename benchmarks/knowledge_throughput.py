@@ -2,8 +2,8 @@
 
     python benchmarks/knowledge_throughput.py PART... --rows "$VERSATUNE_DATA/sft"
 
-``generation``: texts by `BaseModelSampler`, 32 at a time, against one at a time by `generate`, and against whole
-batches without refilling, by a random model of the quickstart's size; ``generation-smollm2``: the former by SmolLM2.
+``generation``: texts by `BaseModelSampler`, 32 at a time, against one at a time by `generate`, by a random model of the
+quickstart's size; ``generation-smollm2``: by SmolLM2. ``generation-refilling``: against whole batches, not refilled.
 ``judging``: `ChatJudge` with 16 open questions against one, on a server whose latency is simulated;
 ``judging-served``: on a real one. ``rotations``: what six orders of the options cost on a real server, against one
 order, in both orders of asking; ``rotations-slots-alone``: where it keeps no prompts beside those of its slots.
@@ -120,6 +120,11 @@ def generation(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         model, tokenizer = quickstart_sized(Path(folder))
         written(model, tokenizer, "quickstart's size", options.repeats, count=128, longest=80)
+
+
+def generation_refilling(options: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        model, tokenizer = quickstart_sized(Path(folder))
         refilling(model, tokenizer, "quickstart's size", options.repeats, count=256, longest=128)
 
 
@@ -322,6 +327,7 @@ def asked(url: str, questions: Sequence[tuple[str, int]], at_once: int, caches: 
 
 PARTS = {
     "generation": generation,
+    "generation-refilling": generation_refilling,
     "generation-smollm2": generation_smollm2,
     "judging": judging,
     "judging-served": judging_served,
