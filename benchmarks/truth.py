@@ -1,13 +1,16 @@
 """Models of known mixtures: pretrains them, has each write texts, and puts what judges and estimators find beside it.
 
     python benchmarks/truth.py pretrain --rows "$VERSATUNE_DATA/sft" --out truth --seeds 11 12 13
-    python benchmarks/truth.py judge --out truth --judges classifier documents > found.jsonl
+    python benchmarks/truth.py judge --out truth --judge classifier
+    python benchmarks/truth.py judge --out truth --judge documents
+    python benchmarks/truth.py judge --out truth --judge embedding --judge-model sentence-transformers/all-MiniLM-L6-v2
+    python benchmarks/truth.py estimate --out truth > found.jsonl
     python benchmarks/truth.py table found.jsonl
 
-`pretrain` makes what is missing under ``truth/<mixture>-<seed>/``. `judge` judges the kept texts, whatever the judge,
-and prints a JSON object for every model, judge and estimator; `table` sums them up. The judge ``documents`` is no judge
-that a user could have: it is trained on documents of the corpus that the model was pretrained on, and shows what the
-model's own texts hold. ``adjusted, hard`` are adjusted counts of labels where ``adjusted`` are those of probabilities.
+`pretrain` makes what is missing under ``truth/<mixture>-<seed>/`` (an hour and more on two cores). `judge` judges the
+kept texts and labelled rows, and keeps the judgements beside them. `estimate` prints a JSON object for every model,
+judge and estimator; `table` sums them up. The judge ``documents`` is no judge that a user could have: it is trained on
+documents of the corpus that the model was pretrained on, and shows what the model's own texts hold.
 """
 
 from __future__ import annotations
@@ -25,14 +28,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from rich.console import Console
 from scipy.stats import t as student
 
 from versatune_plugin.artifacts.io import read_json_lines
-from versatune_plugin.knowledge.correction import LabelledJudgements, estimate_shares, most_probable
-from versatune_plugin.knowledge.detect import detect
+from versatune_plugin.knowledge.correction import LabelledJudgements, estimate_shares
+from versatune_plugin.knowledge.detect import detect, judge_context, load_run
 from versatune_plugin.knowledge.judge_quality import quality
 from versatune_plugin.knowledge.judges import Judge, JudgeContext, known_judges
+from versatune_plugin.knowledge.judges.classifier import ClassifierJudge
+from versatune_plugin.knowledge.judges.domain_rows import MOST_HELD_OUT, shortener
 from versatune_plugin.knowledge.options import DetectionOptions
 from versatune_plugin.quickstart.configuration import configuration
 from versatune_plugin.quickstart.presets import PRESETS, Preset
@@ -52,6 +58,16 @@ MIXTURES: Mapping[str, Mapping[str, float] | None] = {
 UNTOLD: Mapping[str, str] = {"usual": "law", "even": "science"}
 SIZES = PRESETS["real"]
 DOCUMENTS = "documents"
+# For judges that learn from no rows.
+DESCRIPTIONS: Mapping[str, str] = {
+    "code": "computer programs; programming tasks and their solutions; functions, loops and classes",
+    "finance": "money and markets; shares, loans and taxes; companies and their figures",
+    "general": "everyday questions; writing, advice and summaries; culture, food and travel",
+    "law": "statutes and courts; contracts and rights; what is legal",
+    "medicine": "diseases and their treatment; drugs and symptoms; anatomy and patients",
+    "science": "physics, chemistry and biology; experiments and nature; mathematics",
+}
+QUALITY = ("accuracy", "calibration_error", "calibration_error_scaled", "temperature", "brier")
 
 
 @dataclass(frozen=True)
@@ -73,6 +89,10 @@ class Case:
         shares = json.loads((self.home / "truth.json").read_text(encoding="utf-8"))
         told = np.array([shares[name] for name in self.told])
         return told / told.sum()
+
+    def judged(self, judge: str) -> Path:
+        """Where the judgements of a judge are kept."""
+        return self.home / f"judged-{judge}-{len(self.told)}.npz"
 
     def texts(self) -> list[list[str]]:
         """What the model wrote, by iteration."""
@@ -106,52 +126,60 @@ def cases(out: Path) -> Iterator[Case]:
                 yield Case(knowledge.parent, mixture, seed, tuple(name for name in DOMAINS if name != untold))
 
 
-def context(case: Case) -> JudgeContext:
+def context(case: Case, options: DetectionOptions) -> JudgeContext:
     """What `detect` makes a judge from. The working directory is to be the model's."""
     from versatune_plugin.host.base_model import BaseModel
-    from versatune_plugin.host.configuration import load_run_config
 
     config = Path(f"told-{len(case.told)}.yml")
-    config.write_text(configuration("versatune", case.told, SIZES, case.seed), encoding="utf-8")
-    cfg, section = load_run_config(config, deepspeed=None, fsdp=None, fsdp_config=None)
-    return JudgeContext(
-        domains=section.domains,
-        cfg=cfg,
-        dataset_domains=section.dataset_domains,
-        tokenizer=BaseModel(cfg).tokenizer,
-        max_new_tokens=SIZES.text_tokens,
-        seed=case.seed,
-        training_rows=DetectionOptions().training_rows,
-    )
+    values = yaml.safe_load(configuration("versatune", case.told, SIZES, case.seed))
+    values["versatune"]["descriptions"] = {name: DESCRIPTIONS[name] for name in case.told}
+    config.write_text(yaml.safe_dump(values), encoding="utf-8")
+    cfg, section = load_run(config)
+    return judge_context(cfg, section, BaseModel(cfg), options, Path("knowledge.json"))
 
 
 def judge_of_documents(made_from: JudgeContext) -> Judge:
     """A classifier of the pretraining corpus, with 200 documents of each domain set aside."""
-    from versatune_plugin.knowledge.judges.classifier import MOST_TEST_ROWS, ClassifierJudge, shortener
+    from transformers import AutoTokenizer
 
-    shorten = shortener(made_from.tokenizer, made_from.max_new_tokens)
+    shorten = shortener(AutoTokenizer.from_pretrained("base_model"), SIZES.text_tokens)
     training, test = {}, {}
     for name in made_from.domains:
         lines = read_json_lines(Path("corpus") / "pretraining" / f"{name}.jsonl")
-        texts = list(dict.fromkeys(" ".join(shorten(line["text"]).split()) for line in lines))
-        test[name], training[name] = texts[:MOST_TEST_ROWS], texts[MOST_TEST_ROWS:]
-    return ClassifierJudge(training, test, seed=made_from.seed)
+        texts = list(dict.fromkeys(made_from.rows.read(shorten(line["text"])) for line in lines))
+        test[name], training[name] = texts[:MOST_HELD_OUT], texts[MOST_HELD_OUT:]
+    return ClassifierJudge(training, test, seed=made_from.options.seed)
 
 
-def judged(case: Case, name: str) -> Iterator[dict[str, Any]]:
-    """What every estimator makes of a judge's judgements of one model's texts."""
+def judge(case: Case, name: str, model: str | None) -> None:
+    """Judge the texts and the labelled rows of one model, and keep what was judged; what is there is kept."""
+    if case.judged(name).is_file():
+        return
+    options = DetectionOptions(
+        judge="classifier" if name == DOCUMENTS else name,
+        judge_model=model,
+        max_new_tokens=SIZES.text_tokens,
+        seed=case.seed,
+    )
     with contextlib.chdir(case.home):
-        made_from = context(case)
+        made_from = context(case, options)
         assert made_from.domains == case.told
-        judge: Any = judge_of_documents(made_from) if name == DOCUMENTS else known_judges()[name](made_from)
-        judgements = [_probabilities(judge, texts) for texts in case.texts()]
-        labelled: LabelledJudgements = judge.labelled()
-    found = {} | estimate_shares(judgements, labelled, case.seed)
-    by_label = LabelledJudgements(most_probable(labelled.given), labelled.truth)
-    found["adjusted, hard"] = estimate_shares(list(map(most_probable, judgements)), by_label, case.seed)["adjusted"]
-    truth = case.truth()
-    measured = quality(labelled, case.told).as_json()
-    for estimator, one in found.items():
+        made: Any = judge_of_documents(made_from) if name == DOCUMENTS else known_judges()[name](made_from)
+        texts = [_probabilities(made, list(map(made_from.rows.read, of_one))) for of_one in case.texts()]
+        if isinstance(made, ClassifierJudge):
+            rows = made.labelled()
+        else:
+            contents, truth = made_from.rows.labelled(case.told)
+            rows = LabelledJudgements(_probabilities(made, contents), truth)
+    np.savez(case.judged(name), texts=np.stack(texts), given=rows.given, truth=rows.truth)
+
+
+def estimates(case: Case, name: str) -> Iterator[dict[str, Any]]:
+    """What every estimator makes of a judge's judgements of one model's texts."""
+    kept = np.load(case.judged(name))
+    texts, rows = list(kept["texts"]), LabelledJudgements(kept["given"], kept["truth"])
+    truth, measured = case.truth(), quality(rows, case.told).as_json()
+    for estimator, one in estimate_shares(texts, rows, case.seed).items():
         low, high = one.interval95.T
         yield {
             "mixture": case.name,
@@ -160,15 +188,20 @@ def judged(case: Case, name: str) -> Iterator[dict[str, Any]]:
             "estimator": estimator,
             "total_variation": float(abs(one.probabilities - truth).sum() / 2),
             "covered": float(np.mean((low <= truth + 1e-9) & (truth <= high + 1e-9))),
-            "by_chance": by_chance(truth, sum(map(len, judgements))),
-            "truth": dict(zip(case.told, truth.round(4).tolist(), strict=True)),
-            "shares": dict(zip(case.told, one.probabilities.round(4).tolist(), strict=True)),
-            "interval95": dict(zip(case.told, one.interval95.round(4).tolist(), strict=True)),
-            "quality": {
-                key: measured[key]
-                for key in ("accuracy", "calibration_error", "calibration_error_scaled", "temperature", "brier")
+            "by_chance": by_chance(truth, sum(map(len, texts))),
+            "truth": _by_domain(case, truth),
+            "shares": _by_domain(case, one.probabilities),
+            "interval95": _by_domain(case, one.interval95),
+            "confidence": {
+                "texts": float(np.nanmean(np.concatenate(texts).max(axis=1))),
+                "rows": float(np.nanmean(rows.given.max(axis=1))),
             },
+            "quality": {key: measured[key] for key in QUALITY},
         }
+
+
+def _by_domain(case: Case, values: np.ndarray) -> dict[str, Any]:
+    return dict(zip(case.told, values.round(4).tolist(), strict=True))
 
 
 def by_chance(truth: np.ndarray, texts: int) -> float:
@@ -181,9 +214,9 @@ def table(lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Mean total variation over seeds with its 95 % interval (Student's t), and the share of intervals that cover."""
     groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for line in lines:
-        for mixture in (line["mixture"], "all but untold" if "untold" not in line["mixture"] else "untold"):
+        for mixture in (line["mixture"], "all with an untold domain" if "untold" in line["mixture"] else "all told"):
             groups[mixture, line["judge"], line["estimator"]].append(line)
-    yield "| mixture | judge | estimator | models | total variation | 95 % interval | by chance | intervals that cover |"
+    yield "| mixture | judge | estimator | models | total variation | 95 % interval | by chance | intervals cover |"
     yield "|---|---|---|---|---|---|---|---|"
     for (mixture, judge, estimator), group in groups.items():
         values = np.array([line["total_variation"] for line in group])
@@ -215,9 +248,12 @@ def main() -> None:
     pretrain.add_argument("--out", type=Path, required=True)
     pretrain.add_argument("--seeds", type=int, nargs="+", required=True)
     pretrain.add_argument("--mixtures", nargs="+", choices=MIXTURES, default=list(MIXTURES))
-    judge = commands.add_parser("judge", help="judge the texts and estimate")
-    judge.add_argument("--out", type=Path, required=True)
-    judge.add_argument("--judges", nargs="+", default=["classifier"])
+    judging = commands.add_parser("judge", help="judge the texts and the labelled rows")
+    judging.add_argument("--out", type=Path, required=True)
+    judging.add_argument("--judge", default="classifier")
+    judging.add_argument("--judge-model")
+    estimating = commands.add_parser("estimate", help="what every estimator makes of what was judged")
+    estimating.add_argument("--out", type=Path, required=True)
     summary = commands.add_parser("table", help="sum up what `judge` printed")
     summary.add_argument("found", type=Path, nargs="+")
     given = parser.parse_args()
@@ -226,8 +262,11 @@ def main() -> None:
         print(*table([line for file in given.found for line in read_json_lines(file)]), sep="\n")
     elif given.command == "judge":
         for case in cases(given.out.resolve()):
-            for name in given.judges:
-                for line in judged(case, name):
+            judge(case, given.judge, given.judge_model)
+    elif given.command == "estimate":
+        for case in cases(given.out.resolve()):
+            for kept in sorted(case.home.glob(f"judged-*-{len(case.told)}.npz")):
+                for line in estimates(case, kept.stem.split("-")[1]):
                     print(json.dumps(line), flush=True)
     else:
         out, rows = given.out.resolve(), given.rows.resolve()
