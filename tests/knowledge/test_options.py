@@ -71,6 +71,12 @@ def test_names_the_option_and_its_bounds(given: dict[str, Any], message: str) ->
     assert "CANARY" not in str(refused.value)
 
 
+def test_servers_are_asked_by_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(VersaTuneError, match="--server-url: the servers write the texts, so start one process alone"):
+        detect(Path("nowhere.yml"), DetectionOptions(server_url=("http://a",)))
+
+
 def test_names_all_problems_at_once_and_an_unknown_preset() -> None:
     with pytest.raises(VersaTuneError, match="(?s)--texts.*--temperature.*--judge"):
         detect(Path("nowhere.yml"), DetectionOptions(texts=0, temperature=-1, judge="oracle"))

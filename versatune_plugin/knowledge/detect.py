@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,9 @@ from versatune_plugin.knowledge.detection import Detection, beside, check_file
 from versatune_plugin.knowledge.generation import GeneratedText, StartToken, TextBatch
 from versatune_plugin.knowledge.judges import Judge, JudgeContext, judge_problems, known_judges
 from versatune_plugin.knowledge.judges.domain_rows import DomainRows
+from versatune_plugin.knowledge.kept import Write
 from versatune_plugin.knowledge.options import DetectionOptions, JudgeOptions
-from versatune_plugin.knowledge.ranks import Ranks
+from versatune_plugin.knowledge.ranks import Ranks, alone
 
 if TYPE_CHECKING:
     from versatune_plugin.host.base_model import BaseModel
@@ -65,41 +66,32 @@ def detect(
     problems = [*options.problems(), *judge_problems(options)]
     if options.estimator not in ESTIMATORS:
         problems.append(f"--estimator is {options.estimator!r}, but must be one of {', '.join(ESTIMATORS)}")
+    if options.server_url and not alone():
+        problems.append("--server-url: the servers write the texts, so start one process alone")
     if problems:
         raise ConfigurationError.collected("the options of `axolotl versatune detect` cannot be used", problems)
     cfg, section = load_run(config_path)
     out = options.out or default_out(section)
     check_output(out, KIND, SCHEMA, *(beside(out, what).name for what in ("texts", "judgements", "answers")))
     base = BaseModel(cfg)
-    local = None if options.server_url else _LocalSource(base, options)
     context = judge_context(cfg, section, base, options, out)
     judge = _Judge(context)
-    ranks = Ranks({"texts": local.write if local is not None else _none, "judge": judge.probabilities})
+    ranks = Ranks({"texts": _LocalWriter(base, options).write, "judge": judge.probabilities})
     if not ranks.leads:
-        if local is None:
-            raise ConfigurationError("--server-url: the servers write the texts, so start one process alone")
         ranks.follow()
         return None
-    if local is not None:
-        origin, about, write = local.settings(), {"kind": "local"}, lambda batches: ranks.spread("texts", batches)
+    if options.server_url:
+        source = _served(cfg.base_model, base, options)
     else:
-        from versatune_plugin.knowledge.served_generation import ServedSampler
-
-        served = ServedSampler.from_options(base.tokenizer, options)
-        origin = {"base_model": cfg.base_model, "tokenizer": tokenizer_fingerprint(base.tokenizer)}
-        origin, about, write = (
-            origin | {"server": served.settings()},
-            {"kind": "http", **served.describe()},
-            served.write,
-        )
+        source = _Source(base.settings(), {"kind": "local"}, partial(ranks.spread, "texts"))
     judging = settings_of(judge.made, context)
     found = Detection(
         out=out,
         command=replace(options, out=out).command(config_path),
         domains=section.domains,
         options=options,
-        origin=origin
-        | {
+        origin={
+            **source.origin,
             "start_token": asdict(StartToken.of(base.tokenizer)),
             "seed": options.seed,
             "temperature": options.temperature,
@@ -107,11 +99,11 @@ def detect(
             "texts_per_iteration": options.texts,
             "batch_size": options.batch_size,
         },
-        about_source=about,
-        write=write,
+        about_source=source.about,
+        write=source.write,
         read=context.rows.read,
         judging={name: value for name, value in judging.items() if name != "domains"},
-        judge=(lambda batches: ranks.spread("judge", batches)) if options.judge in HERE else judge.each,
+        judge=partial(ranks.spread, "judge") if options.judge in HERE else judge.each,
         describe_judge=judge.made.describe,
         tokens=getattr(judge.made, "tokens", lambda: (0, 0)),
         labelled=_labelled(out, judge.made, judging, options),
@@ -193,12 +185,30 @@ def _labelled(out: Path, judge: Judge, judging: dict[str, Any], options: Detecti
 
 
 @dataclass(frozen=True)
-class _LocalSource:
+class _Source:
+    """What writes texts: what decides them, more about it for the file, and how."""
+
+    origin: dict[str, Any]
+    about: dict[str, Any]
+    write: Write
+
+
+def _served(base_model: str, base: BaseModel, options: DetectionOptions) -> _Source:
+    from versatune_plugin.knowledge.served_generation import ServedSampler
+
+    sampler = ServedSampler.from_options(base.tokenizer, options)
+    origin = {
+        "base_model": base_model,
+        "tokenizer": tokenizer_fingerprint(base.tokenizer),
+        "server": sampler.settings(),
+    }
+    return _Source(origin, sampler.describe(), sampler.write)
+
+
+@dataclass(frozen=True)
+class _LocalWriter:
     base: BaseModel
     options: DetectionOptions
-
-    def settings(self) -> dict[str, Any]:
-        return self.base.settings()
 
     def write(self, batch: TextBatch) -> list[GeneratedText]:
         return self._sampler.write_batch(batch)
@@ -229,7 +239,3 @@ class _Judge:
 
     def each(self, batches: Sequence[Sequence[str]]) -> Any:
         return map(self.probabilities, batches)
-
-
-def _none(_: Any) -> None:
-    """Nothing is written here."""
