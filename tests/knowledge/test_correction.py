@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,8 @@ from versatune_plugin.knowledge import correction, estimation
 from versatune_plugin.knowledge.correction import ESTIMATORS, LabelledJudgements, ShareEstimate, estimate_shares
 from versatune_plugin.knowledge.judges.calibration import Calibration
 
-with warnings.catch_warnings():
+# It changes how whatever is drawn afterwards looks.
+with warnings.catch_warnings(), matplotlib.rc_context():
     warnings.simplefilter("ignore")
     from quapy.method.aggregative import ACC, EMQ, PACC
 

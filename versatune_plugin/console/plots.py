@@ -249,9 +249,12 @@ def save_figure(figure: Figure, path: Path) -> None:
         path: its file; the suffix decides the format.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for text in figure.findobj(Text):
-        # Names are no formulas, whatever signs they hold.
-        text.set_parse_math(False)
+    # Twice: laying the figure out may make further labels of an axis.
+    for _ in range(2):
+        for text in figure.findobj(Text):
+            # Names are no formulas, whatever signs they hold.
+            text.set_parse_math(False)
+        figure.draw_without_rendering()
     unfinished = path.with_name(f".{path.name}.tmp{path.suffix}")
     figure.savefig(unfinished)
     unfinished.replace(path)
