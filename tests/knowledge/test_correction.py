@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import matplotlib
+import matplotlib as mpl
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,7 +19,7 @@ from versatune_plugin.knowledge.correction import ESTIMATORS, LabelledJudgements
 from versatune_plugin.knowledge.judges.calibration import Calibration
 
 # It changes how whatever is drawn afterwards looks.
-with warnings.catch_warnings(), matplotlib.rc_context():
+with warnings.catch_warnings(), mpl.rc_context():
     warnings.simplefilter("ignore")
     from quapy.method.aggregative import ACC, EMQ, PACC
 
