@@ -61,10 +61,11 @@ class VersaTunePlugin(BasePlugin):
         from versatune_plugin.training.checkpoint import resolve_resume
         from versatune_plugin.training.folder_lock import FolderLock
         from versatune_plugin.training.prepare import prepare_run
+        from versatune_plugin.training.run_plan import split_seed
 
         section = section_of(cfg)
         if preprocess:
-            table = load_rows(cfg, section.dataset_domains)
+            table = load_rows(cfg, section.dataset_domains, split_seed(cfg, section))
             return TrainDatasetMeta(table.dataset, table.validation)
         admit_cpu_processes(cfg)
         check_writable(Path(cfg.output_dir))

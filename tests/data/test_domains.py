@@ -40,7 +40,8 @@ def test_training_rows_are_all_but_those_held_out(size: int, data: st.DataObject
     split = data.draw(st.integers(0, len(out)))
     gaps = first + np.array(sorted(out), dtype=np.int64)
     order = np.random.default_rng(size).permutation(len(gaps))
-    domain = Domain("law", first, size, "", gaps[order[:split]], gaps[order[split:]])
+    other = data.draw(st.integers(split, len(out)))
+    domain = Domain("law", first, size, "", gaps[order[:split]], gaps[order[split:other]], gaps[order[other:]])
     assert domain.training_size == size - len(out)
     numbers = np.arange(domain.training_size)
     assert domain.dataset_rows(numbers).tolist() == [first + row for row in range(size) if row not in out]
@@ -60,6 +61,35 @@ def test_heldout_rows_and_their_repeats_are_never_training_rows() -> None:
             assert len(left_out) == 0
         else:
             assert len(left_out) == repeats * len(texts) - len(heldout)
+
+
+@given(st.integers(1, 5), st.integers(1, 5), st.integers(0, 9), st.integers(0, 2**40))
+def test_test_rows_are_new_and_leave_the_held_out_ones_as_they_are(
+    heldout: int, test: int, overlap: int, seed: int
+) -> None:
+    # The first rows of code are the last of law; each row of law stands there twice.
+    both = table(law=rows(20, repeat=2), code=rows(30, start=20 - overlap))
+    plain, held = both.hold_out(heldout, seed), both.hold_out(heldout, seed, test)
+    assert [one.tolist() for one in held.heldout] == [one.tolist() for one in plain.heldout]
+    assert [len(one) for one in held.test] == [test, test]
+    texts = {
+        kind: [tuple(tokens) for of_one in parts for tokens in held.dataset[of_one.tolist()]["input_ids"]]
+        for kind, parts in {
+            "heldout": held.heldout,
+            "test": held.test,
+            "training": [held.training_rows(name) for name in held.names],
+        }.items()
+    }
+    assert not set(texts["test"]) & set(texts["heldout"])
+    assert not set(texts["training"]) & {*texts["test"], *texts["heldout"]}
+    for domain in held.domains:
+        assert domain.training_size + len(domain.kept_out) == domain.size
+        assert len(np.unique(domain.kept_out)) == len(domain.kept_out)
+
+
+def test_a_domain_without_enough_new_rows_for_tests() -> None:
+    with pytest.raises(VersaTuneError, match=r"'law': 0 rows that repeat no held-out row are left, and `test_rows`"):
+        table(law=rows(1, repeat=8), code=rows(9, start=50)).hold_out(2, 1, test=1)
 
 
 def test_what_is_held_out_of_a_domain_depends_on_no_other_domain() -> None:
@@ -85,11 +115,11 @@ def test_rows_that_repeat_a_heldout_row_of_another_domain_are_left_out() -> None
 
 
 def test_one_domain_of_a_table_keeps_its_part() -> None:
-    held = table(law=rows(10), code=rows(20, start=5)).hold_out(6, seed=1)
+    held = table(law=rows(10), code=rows(20, start=5)).hold_out(4, seed=1, test=2)
     alone = held.only("law")
     first = held.domain("law").first
     assert alone.names == ("law",)
-    for part in ("heldout", "duplicates"):
+    for part in ("heldout", "test", "duplicates"):
         assert (getattr(alone.domain("law"), part) + first).tolist() == getattr(held.domain("law"), part).tolist()
     assert (alone.training_rows("law") + first).tolist() == held.training_rows("law").tolist()
     assert alone.dataset[:]["input_ids"] == held.dataset[first : first + 10]["input_ids"]

@@ -112,7 +112,7 @@ def main(engine: str, model_path: str, out: str) -> None:
         columns=lambda data: data.column_names,
         collate=collate,
     )
-    heldout = HeldoutEvaluation(rows, port)
+    heldout = HeldoutEvaluation(rows, rows.heldout, port)
     shards = sum(int(np.prod(getattr(p, "to_local", lambda p=p: p)().shape)) for p in model.parameters())
     measured = [heldout.measure(probe=True)]
     np.testing.assert_allclose(heldout.measure().loss, measured[0].loss, rtol=1e-6)

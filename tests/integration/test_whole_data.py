@@ -118,7 +118,7 @@ def test_heldout_rows_are_not_trained_on_under_another_label(axolotl: Axolotl, s
     left_out = {name: int(cells[name][1]) for name in NAMES}
     assert left_out["medicine"] == 0
     assert left_out["law"] + left_out["code"] > 0
-    assert re.search(r"left out: rows that repeat a held-out or validation row .*: \d+ of code", run.output)
+    assert re.search(r"left out: rows that repeat a held-out, test or validation row .*: \d+ of code", run.output)
     (rows,) = trained(tmp_path / "rows.jsonl").values()
     assert len(of_domain(rows, "medicine")) == 5
     both = set(questions(shared.files["law"])) & set(questions(shared.files["code"]))

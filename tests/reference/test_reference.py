@@ -74,6 +74,18 @@ def test_another_number_of_heldout_rows_is_refused(
     assert "set `versatune.heldout: 8` and `seed: 7`" in finished.output
 
 
+def test_another_seed_with_the_split_of_the_file_is_taken(
+    measured: tuple[Path, dict[str, Any]], axolotl: Axolotl, tmp_path: Path
+) -> None:
+    file, cfg = measured
+    cfg = {**cfg, "output_dir": str(tmp_path / "out"), "max_steps": 1, "seed": 8, "versatune": section(file)}
+    refused = axolotl.train(cfg)
+    assert refused.status == 2
+    assert "or `versatune.split_seed: 7`" in refused.output
+    finished = axolotl.train({**cfg, "versatune": section(file, split_seed=7)})
+    assert finished.status == 0, finished.output
+
+
 def test_a_killed_measurement_goes_on_with_the_next_domain(
     measured: tuple[Path, dict[str, Any]], axolotl: Axolotl, tmp_path: Path
 ) -> None:

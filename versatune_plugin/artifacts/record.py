@@ -67,7 +67,7 @@ class RunRecord:
             assert data is not None
             assert so_far is not None
             kept = [json.loads(line) for line in data[: so_far["bytes"]].split(b"\n") if line]
-            if finished and kept[-1]["kind"] == "measure" and kept[-1]["step"] == step:
+            while finished and kept[-1]["kind"] in ("measure", "test") and kept[-1]["step"] == step:
                 kept.pop()
         elif data is not None and _begins_with(data, start):
             # Begun when the run was resumed from here before, and nothing of it came to a checkpoint.
@@ -91,7 +91,7 @@ class RunRecord:
         self._written.add(lines)
 
     def add(self, kind: str, facts: Mapping[str, Any]) -> None:
-        """Append a line of ``kind`` (``update``, ``scheduled``, ``measure`` or ``end``)."""
+        """Append a line of ``kind`` (``update``, ``scheduled``, ``measure``, ``test`` or ``end``)."""
         line = {"kind": kind, **facts}
         append_json_line(self.path, line)
         self._written.add([line])
@@ -144,6 +144,17 @@ class _WeightsLine(BaseModel):
     loss: dict[str, float | None] | None = None
 
 
+class _TestLine(BaseModel):
+    """What they need of the losses of the test rows."""
+
+    model_config = ConfigDict(strict=True)
+
+    kind: Literal["test"]
+    step: int = Field(ge=0)
+    loss: dict[str, float | None]
+    bits_per_byte: dict[str, float | None]
+
+
 class _Mark(BaseModel):
     """What they need of any other."""
 
@@ -154,7 +165,9 @@ class _Mark(BaseModel):
 
 
 FIRST = TypeAdapter(_Start)
-LATER: TypeAdapter[_WeightsLine | _Mark] = TypeAdapter(Annotated[_WeightsLine | _Mark, Field(discriminator="kind")])
+LATER: TypeAdapter[_WeightsLine | _TestLine | _Mark] = TypeAdapter(
+    Annotated[_WeightsLine | _TestLine | _Mark, Field(discriminator="kind")]
+)
 
 
 def read_record(path: Path) -> list[dict[str, Any]]:
@@ -174,7 +187,11 @@ def read_record(path: Path) -> list[dict[str, Any]]:
     before = start.resumed_at
     for number, line in enumerate(lines[1:], start=2):
         found = _checked(LATER, file, number, line)
-        by_domain = (found.weights, found.loss) if isinstance(found, _WeightsLine) else ()
+        by_domain: tuple[dict[str, Any] | None, ...] = ()
+        if isinstance(found, _WeightsLine):
+            by_domain = (found.weights, found.loss)
+        elif isinstance(found, _TestLine):
+            by_domain = (found.loss, found.bits_per_byte)
         if found.step < before:
             raise _not_of_a_run(file, number, f"its step is {found.step}, after one of step {before}")
         if any(figures is not None and set(figures) != set(start.weights) for figures in by_domain):

@@ -92,9 +92,10 @@ def _lost(cfg: Any, prepared: PreparedRun) -> dict[str, int | None]:
 
 
 def _rows(table: DomainTable, lost: dict[str, int | None]) -> Table:
+    tests = ["test"] if any(len(domain.test) for domain in table.domains) else []
     shown = new_table(
         "Where the rows go",
-        ["domain", "lost while prepared", "left out", "validation", "held out", "training rows"],
+        ["domain", "lost while prepared", "left out", "validation", "held out", *tests, "training rows"],
     )
     for domain in table.domains:
         gone = lost[domain.name]
@@ -105,6 +106,7 @@ def _rows(table: DomainTable, lost: dict[str, int | None]) -> Table:
             f"{sum(_reasons(domain).values()):,}",
             f"{domain.left_out.validation:,}",
             f"{len(domain.heldout):,}",
+            *(f"{len(domain.test):,}" for _ in tests),
             f"{domain.training_size:,}",
         )
     return shown
@@ -133,7 +135,7 @@ def _reasons(domain: Domain) -> dict[str, int]:
     """How many rows of its files a domain neither trains nor measures on, and why."""
     out = domain.left_out
     return {
-        "repeat a held-out or validation row of some domain word for word": len(domain.duplicates),
+        "repeat a held-out, test or validation row of some domain word for word": len(domain.duplicates),
         "have no token to learn": out.without_labels,
         "repeat another row (dataset_exact_deduplication)": out.repeats,
         "are of other shards (dataset_shard_num)": out.other_shards,

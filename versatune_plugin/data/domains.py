@@ -47,8 +47,9 @@ class Domain:
         name: as in the configuration.
         first: its first row in the concatenated data set.
         size: its rows there.
-        heldout: rows (of the concatenated data set) kept out of training.
-        duplicates: further rows with the very tokens of a held-out or a validation row of any domain, kept out of
+        heldout: rows (of the concatenated data set) kept out of training, which steer the mixture.
+        test: rows kept out of training that steer nothing, for reports.
+        duplicates: further rows with the very tokens of a held-out, test or validation row of any domain, kept out of
             training as well.
         digest: hash of all its tokens and labels.
         left_out: rows that its files have beside these.
@@ -59,13 +60,19 @@ class Domain:
     size: int
     digest: str
     heldout: Rows = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    test: Rows = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     duplicates: Rows = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     left_out: LeftOut = LeftOut()
 
     @property
     def training_size(self) -> int:
         """Rows that may be trained on."""
-        return self.size - len(self.heldout) - len(self.duplicates)
+        return self.size - len(self.kept_out)
+
+    @property
+    def kept_out(self) -> Rows:
+        """Rows of the data set that are never trained on, sorted."""
+        return np.sort(np.concatenate([self.heldout, self.test, self.duplicates]))
 
     def dataset_rows(self, rows: Rows) -> Rows:
         """From numbers among the training rows to rows of the data set.
@@ -82,7 +89,7 @@ class Domain:
     @cached_property
     def _before_gaps(self) -> Rows:
         """How many training rows lie before each row that is kept out, sorted."""
-        gaps = np.sort(np.concatenate([self.heldout, self.duplicates])) - self.first
+        gaps = self.kept_out - self.first
         return gaps - np.arange(len(gaps))
 
 
@@ -140,6 +147,16 @@ class DomainTable:
         domain = self.domain(name)
         return domain.dataset_rows(np.arange(domain.training_size))
 
+    @property
+    def heldout(self) -> tuple[Rows, ...]:
+        """The data set's rows that steer the mixture, by domain."""
+        return tuple(domain.heldout for domain in self.domains)
+
+    @property
+    def test(self) -> tuple[Rows, ...]:
+        """The data set's rows that are for reports alone, by domain."""
+        return tuple(domain.test for domain in self.domains)
+
     def heldout_rows(self, name: str) -> Rows:
         """The data set's rows of a domain that are never trained on, shape (heldout,)."""
         return self.domain(name).heldout
@@ -161,7 +178,7 @@ class DomainTable:
         means = []
         for domain in self.domains:
             own = slice(domain.first, domain.first + domain.size)
-            out = np.concatenate([domain.heldout, domain.duplicates])
+            out = domain.kept_out
             means.append((tokens[own].sum(dtype=np.int64) - tokens[out].sum(dtype=np.int64)) / domain.training_size)
         return np.array(means, dtype=np.float64)
 
@@ -179,51 +196,75 @@ class DomainTable:
         texts = tokenizer.batch_decode(supervised, skip_special_tokens=True)
         return sum(len(text.encode("utf-8")) for text in texts)
 
-    def hold_out(self, rows: int, seed: int) -> DomainTable:
-        """A table in which ``rows`` rows of every domain are held out, chosen by (seed, domain) alone.
+    def hold_out(self, rows: int, seed: int, test: int = 0) -> DomainTable:
+        """A table in which rows of every domain are held out, chosen by (seed, domain) alone.
+
+        A test row has the tokens of no held-out row of any domain: it is to be new to whoever chose by those. How many
+        test rows there are does not change which rows are held out.
 
         Args:
-            rows: of each domain.
-            seed: of the run.
+            rows: of each domain, to steer the mixture.
+            seed: of the choice.
+            test: of each domain, further ones, for reports.
 
         Raises:
             DataError: a domain would keep no row to train on.
         """
+        names = "`heldout` takes" if not test else f"`heldout` ({rows}) and `test_rows` ({test}) take"
         problems = [
-            f"domain {domain.name!r} has {counted(domain.size, 'row')} with a token to learn, and `heldout` takes "
-            f"{rows} of them: add rows, or set `versatune.heldout` lower"
+            f"domain {domain.name!r} has {counted(domain.size, 'row')} with a token to learn, and {names} "
+            f"{rows + test} of them: add rows, or set `versatune.heldout` lower"
             for domain in self.domains
-            if domain.size <= rows
+            if domain.size <= rows + test
         ]
         if problems:
             raise DataError.collected("the held-out rows leave nothing to train on", problems)
-        return self.with_heldout(
-            {
-                domain.name: domain.first + Permutation(domain.size, seed, "heldout", domain.name).rows(np.arange(rows))
-                for domain in self.domains
-            }
-        )
+        in_order = {
+            domain.name: domain.first
+            + Permutation(domain.size, seed, "heldout", domain.name).rows(np.arange(domain.size if test else rows))
+            for domain in self.domains
+        }
+        heldout = {name: order[:rows] for name, order in in_order.items()}
+        if not test:
+            return self.with_heldout(heldout)
+        known = np.concatenate([self.validation_keys, *(self.keys[own] for own in heldout.values())])
+        new = {name: order[rows:][~np.isin(self.keys[order[rows:]], known)] for name, order in in_order.items()}
+        problems = [
+            f"domain {name!r}: {counted(len(own), 'row')} that repeat no held-out row are left, and `test_rows` takes "
+            f"{test}: remove its duplicates or set `versatune.test_rows` lower"
+            for name, own in new.items()
+            if len(own) < test
+        ]
+        if problems:
+            raise DataError.collected("there are not enough rows for `versatune.test_rows`", problems)
+        return self.with_heldout(heldout, test={name: own[:test] for name, own in new.items()})
 
-    def with_heldout(self, chosen: Mapping[str, Rows], excluded: Rows | None = None) -> DomainTable:
+    def with_heldout(
+        self, chosen: Mapping[str, Rows], excluded: Rows | None = None, test: Mapping[str, Rows] | None = None
+    ) -> DomainTable:
         """A table in which the rows of ``chosen`` are held out, and their exact repeats in all domains left out.
 
         Args:
             chosen: rows of the data set by domain.
             excluded: further rows of the data set that are never trained on.
+            test: rows of the data set by domain, for reports; None: there are none.
 
         Raises:
             DataError: a domain would keep no row to train on.
         """
-        heldout = np.concatenate([np.sort(chosen[name]) for name in self.names])
-        unseen = np.concatenate([self.keys[heldout], self.validation_keys])
+        tests = test if test is not None else {name: np.empty(0, dtype=np.int64) for name in self.names}
+        kept = np.concatenate([*chosen.values(), *tests.values()])
+        unseen = np.concatenate([self.keys[kept], self.validation_keys])
         out = np.flatnonzero(np.isin(self.keys, unseen))
         if excluded is not None:
             out = np.union1d(out, excluded)
-        out = np.setdiff1d(out, heldout)
+        out = np.setdiff1d(out, kept)
         domains, problems = [], []
         for domain in self.domains:
             own = out[np.searchsorted(out, domain.first) : np.searchsorted(out, domain.first + domain.size)]
-            updated = replace(domain, heldout=np.sort(chosen[domain.name]), duplicates=own)
+            updated = replace(
+                domain, heldout=np.sort(chosen[domain.name]), test=np.sort(tests[domain.name]), duplicates=own
+            )
             if updated.training_size < 1:
                 problems.append(
                     f"domain {domain.name!r}: every row that is not held out repeats a held-out row or a validation "
@@ -239,7 +280,11 @@ class DomainTable:
         domain = self.domain(name)
         own = slice(domain.first, domain.first + domain.size)
         alone = replace(
-            domain, first=0, heldout=domain.heldout - domain.first, duplicates=domain.duplicates - domain.first
+            domain,
+            first=0,
+            heldout=domain.heldout - domain.first,
+            test=domain.test - domain.first,
+            duplicates=domain.duplicates - domain.first,
         )
         rows = self.dataset.select(range(own.start, own.stop))
         return DomainTable((alone,), rows, self.lengths[own], self.supervised[own], self.keys[own])

@@ -27,10 +27,9 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 SCAN_ROWS = 4096
-DEFAULT_SEED = 42
 
 
-def load_rows(cfg: Any, labels: Sequence[str]) -> DomainTable:
+def load_rows(cfg: Any, labels: Sequence[str], split_seed: int) -> DomainTable:
     """Load the rows of every domain, nothing held out yet.
 
     Rows without a token to learn are left out first; then come, over all domains, ``dataset_exact_deduplication`` (the
@@ -39,6 +38,7 @@ def load_rows(cfg: Any, labels: Sequence[str]) -> DomainTable:
     Args:
         cfg: Axolotl's validated configuration.
         labels: the domain of each entry of ``cfg.datasets``, in their order.
+        split_seed: of the choice of validation rows.
 
     Raises:
         DataError: a domain has no rows, or domains have columns that cannot be joined.
@@ -60,8 +60,7 @@ def load_rows(cfg: Any, labels: Sequence[str]) -> DomainTable:
     check_tokens({name: parts[name] for name in names}, _vocabulary(cfg))
     joined = dict(zip(names, aligned({name: parts[name] for name in names}), strict=True))
     chosen, left_out = _chosen(cfg, {name: joined[name] for name in in_order})
-    seed = cfg.seed if cfg.seed is not None else DEFAULT_SEED
-    held_back = validation_rows(cfg.val_set_size, {name: len(chosen[name]) for name in names}, seed)
+    held_back = validation_rows(cfg.val_set_size, {name: len(chosen[name]) for name in names}, split_seed)
     kept, validation = [], []
     for name in names:
         back = chosen[name][held_back[name]]

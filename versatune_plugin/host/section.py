@@ -80,6 +80,15 @@ class Section(StrictModel):
     heldout: int | None = Field(
         default=None, ge=0, le=MOST_ROWS, description="rows of each domain kept out to measure its loss"
     )
+    test_rows: int = Field(
+        default=0,
+        ge=0,
+        le=MOST_ROWS,
+        description="further rows of each domain kept out, which steer nothing; measured at start and end",
+    )
+    split_seed: int | None = Field(
+        default=None, ge=0, description="which rows are held out, test and validation rows; default: the run's seed"
+    )
     measure_budget: Real = Field(default=0.02, gt=0, le=1, description="share of training compute for measuring")
     floor: Real = Field(default=0.01, ge=0, lt=1, description="no weight falls under it")
     cap: Real = Field(default=1.0, gt=0, le=1, description="no weight rises over it")

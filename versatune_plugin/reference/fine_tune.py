@@ -60,6 +60,7 @@ class DomainRuns:
         from axolotl.loaders import load_tokenizer
 
         from versatune_plugin.reference.run import load_alone
+        from versatune_plugin.training.run_plan import split_seed
 
         shutil.rmtree(folder, ignore_errors=True)
         own = [entry for entry, label in zip(self.entries, self.labels, strict=True) if label == name]
@@ -68,7 +69,8 @@ class DomainRuns:
         own_tokenizer = load_tokenizer(cfg)
         plugin.given = self.table.only(name)
         if not self.same_model:
-            rows = load_rows(cfg, section_of(cfg).dataset_domains)
+            section = section_of(cfg)
+            rows = load_rows(cfg, section.dataset_domains, split_seed(cfg, section))
             plugin.given = same_rows(self.table.only(name), self.tokenizer, rows, own_tokenizer)
         try:
             do_train(cfg, TrainerCliArgs())

@@ -107,7 +107,7 @@ def _made_under(
         "model": settings["base_model"],
         "weights": weights_identity(settings["base_model"], settings.get("revision_of_model")),
         "epochs": epochs,
-        "seed": plan.seed,
+        "seed": plan.split_seed,
         "heldout": plan.measuring.heldout,
         "digests": {name: heldout_digest(table, name, tokenizer) for name in table.names},
         "content": {domain.name: domain.digest for domain in table.domains},

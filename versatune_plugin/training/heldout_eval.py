@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from versatune_plugin.data.domains import DomainTable
+from versatune_plugin.data.domains import DomainTable, Rows
 from versatune_plugin.mixtures.observations import Measurement
 from versatune_plugin.mixtures.weights import Vector
 from versatune_plugin.training.port import TrainingPort
@@ -18,31 +18,31 @@ from versatune_plugin.training.probes import RowProbes
 
 
 class HeldoutEvaluation:
-    """Measures the held-out rows of every domain.
+    """Measures rows of every domain that are kept out of training.
 
     The batches are fixed, of rows of like length, and dealt out to the processes in turn, so that every process runs
     the same number of forward passes and the sums do not depend on how many there are. Nothing draws from a random
     number generator: the mode of the model is `eval` meanwhile, and batches are collated directly.
 
     Args:
-        table: the domains with their held-out rows.
+        table: the domains.
+        measured: the data set's rows to measure, by domain.
         port: the trainer.
     """
 
-    def __init__(self, table: DomainTable, port: TrainingPort) -> None:
+    def __init__(self, table: DomainTable, measured: Sequence[Rows], port: TrainingPort) -> None:
         self.table = table
+        self._measured = measured
         self._port = port
         batch_size = port.heldout_batch_size
-        self.bytes: Vector = np.array(
-            [table.response_bytes(d.heldout, port.tokenizer) for d in table.domains], dtype=np.float64
-        )
+        self.bytes: Vector = np.array([table.response_bytes(own, port.tokenizer) for own in measured], dtype=np.float64)
         self._batches: list[tuple[int, list[int], int]] = []
-        for index, domain in enumerate(table.domains):
-            rows: NDArray[np.int64] = domain.heldout[np.argsort(table.supervised[domain.heldout], kind="stable")]
+        for index, own in enumerate(measured):
+            rows = own[np.argsort(table.supervised[own], kind="stable")]
             for first in range(0, len(rows), batch_size):
                 chunk = rows[first : first + batch_size]
                 self._batches.append((index, chunk.tolist(), int(table.supervised[chunk].sum())))
-        self.tokens: Vector = np.array([table.supervised[d.heldout].sum() for d in table.domains], dtype=np.float64)
+        self.tokens: Vector = np.array([table.supervised[own].sum() for own in measured], dtype=np.float64)
 
     def measure(self, probe: bool = False) -> Measurement:
         """Run the held-out rows through the model as it is now.
@@ -54,7 +54,7 @@ class HeldoutEvaluation:
         began = time.perf_counter()
         port = self._port
         sums = torch.zeros(len(self._batches), dtype=torch.float64, device=port.device)
-        probes = RowProbes(self.table, port, [domain for domain, _, _ in self._batches]) if probe else None
+        probes = RowProbes(self._measured, port, [domain for domain, _, _ in self._batches]) if probe else None
         columns = port.columns(self.table.dataset)
         with port.evaluating() as model:
             for turn in range(math.ceil(len(self._batches) / port.world_size)):
@@ -70,7 +70,7 @@ class HeldoutEvaluation:
                     sums[number] = total
         if port.world_size > 1:
             torch.distributed.all_reduce(sums)
-        totals = np.zeros(len(self.table.domains))
+        totals = np.zeros(len(self._measured))
         for (domain, _, _), value in zip(self._batches, sums.tolist(), strict=True):
             totals[domain] += value
         return Measurement(

@@ -12,7 +12,6 @@ from axolotl.loaders import load_tokenizer
 from versatune_plugin.artifacts.fingerprint import weights_identity
 from versatune_plugin.artifacts.knowledge import read_knowledge
 from versatune_plugin.data.domains import DomainTable
-from versatune_plugin.data.loading import DEFAULT_SEED
 from versatune_plugin.errors import ConfigurationError, VersaTuneError
 from versatune_plugin.host.configuration import HEADING
 from versatune_plugin.host.conflicts import check_other_plugins
@@ -22,7 +21,7 @@ from versatune_plugin.host.run_settings import settings_of_the_run
 from versatune_plugin.host.section import Section
 from versatune_plugin.training.reference_losses import check_reference, read_reference_losses
 from versatune_plugin.training.run import PreparedRun
-from versatune_plugin.training.run_plan import plan_run, read_prior
+from versatune_plugin.training.run_plan import plan_run, read_prior, split_seed
 
 
 def check_files(cfg: Any, section: Section) -> None:
@@ -41,8 +40,8 @@ def check_files(cfg: Any, section: Section) -> None:
     if isinstance(section.knowledge, Path):
         checks.append(partial(read_knowledge, section.knowledge, section.domains))
     if isinstance(section.reference, Path):
-        seed = cfg.seed if cfg.seed is not None else DEFAULT_SEED
-        checks.append(partial(check_reference, section.reference, section.domains, section.heldout, seed))
+        of_split = split_seed(cfg, section)
+        checks.append(partial(check_reference, section.reference, section.domains, section.heldout, of_split))
     problems = []
     for check in checks:
         try:

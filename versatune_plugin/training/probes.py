@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from versatune_plugin.data.domains import IGNORED_LABEL, DomainTable
+from versatune_plugin.data.domains import IGNORED_LABEL, Rows
 from versatune_plugin.mixtures.weights import Vector
 from versatune_plugin.training.port import TrainingPort
 
@@ -23,18 +23,18 @@ class RowProbes:
     processes there are.
 
     Args:
-        table: the domains with their held-out rows.
+        measured: the data set's rows that are measured, by domain.
         port: the trainer.
         batches: the domain of each batch of the measurement.
     """
 
-    def __init__(self, table: DomainTable, port: TrainingPort, batches: Sequence[int]) -> None:
-        self._table = table
+    def __init__(self, measured: Sequence[Rows], port: TrainingPort, batches: Sequence[int]) -> None:
+        self._measured = measured
         self._batches = batches
         self._layer = port.output_layer()
         self._device = port.device
         self._processes = port.world_size
-        self._place = {int(row): n for n, row in enumerate(np.concatenate([d.heldout for d in table.domains]))}
+        self._place = {int(row): n for n, row in enumerate(np.concatenate(measured))}
         self._losses = torch.zeros(len(self._place), dtype=torch.float64, device=self._device)
         self._states: torch.Tensor | None = None
 
@@ -70,10 +70,10 @@ class RowProbes:
         return total
 
     def row_loss(self) -> list[Vector]:
-        """Per domain, the mean loss of each held-out row, shape (heldout,), nats per token."""
+        """Per domain, the mean loss of each measured row, shape (rows,), nats per token."""
         if self._processes > 1:
             torch.distributed.all_reduce(self._losses)
-        bounds = np.cumsum([len(domain.heldout) for domain in self._table.domains])[:-1]
+        bounds = np.cumsum([len(rows) for rows in self._measured])[:-1]
         return [np.asarray(part, dtype=np.float64) for part in np.split(self._losses.cpu().numpy(), bounds)]
 
     def similarity(self) -> Vector:
@@ -82,7 +82,7 @@ class RowProbes:
         if self._processes > 1:
             torch.distributed.all_reduce(self._states)
         sums = self._states.cpu().numpy()
-        states = np.zeros((len(self._table.domains), sums.shape[1]))
+        states = np.zeros((len(self._measured), sums.shape[1]))
         for domain, batch in zip(self._batches, sums, strict=True):
             states[domain] += batch
         # The mean over rows and their sum point the same way.

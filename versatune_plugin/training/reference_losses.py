@@ -27,7 +27,7 @@ def check_reference(reference: Path, names: Sequence[str], heldout: int | None, 
         reference: the file.
         names: the run's domains.
         heldout: rows of each domain that the run was told to hold out; None: it takes the number from the file.
-        seed: of the run.
+        seed: of the choice of held-out rows.
 
     Raises:
         VersaTuneError: the file is missing or damaged, is of other domains, or was measured on other held-out rows.
@@ -81,7 +81,8 @@ def _other_rows(reference: Path, found: ReferenceFile, names: Sequence[str], hel
     return ArtifactError(
         f"{reference}: its losses of {', '.join(names)} were measured on other held-out rows than this run holds out "
         f"({found.heldout} a domain there, {heldout} here, seed {found.seed} there); set `versatune.heldout: "
-        f"{found.heldout}` and `seed: {found.seed}`, or make it anew with `axolotl versatune reference CONFIG`"
+        f"{found.heldout}` and `seed: {found.seed}` (or `versatune.split_seed: {found.seed}`), or make it anew with "
+        "`axolotl versatune reference CONFIG`"
     )
 
 

@@ -58,10 +58,16 @@ class PreparedRun:
             "steps_per_epoch": plan.steps_per_epoch,
             "packing": plan.bin_tokens,
             "seed": plan.seed,
+            "split_seed": plan.split_seed,
             "total_steps": plan.total_steps,
             "run": dict(self.settings),
             "domains": {
-                domain.name: {"rows": domain.size, "held out": len(domain.heldout), "content": domain.digest}
+                domain.name: {
+                    "rows": domain.size,
+                    "held out": len(domain.heldout),
+                    "test": len(domain.test),
+                    "content": domain.digest,
+                }
                 for domain in self.table.domains
             },
             "versatune": {
@@ -106,7 +112,9 @@ class MixtureRun:
         self.exhausted: list[str] = []
         self.changed_settings: frozenset[str] = frozenset()
         self._port = port
-        self._heldout = HeldoutEvaluation(prepared.table, port)
+        table = prepared.table
+        self._heldout = HeldoutEvaluation(table, table.heldout, port)
+        self._test = HeldoutEvaluation(table, table.test, port) if prepared.section.test_rows else None
         self._logger = RunLogger(prepared.output_dir, prepared.table, prepared.plan, port)
         self._resumed_at: int | None = None
         self._recorded: dict[str, Any] | None = None
@@ -129,7 +137,9 @@ class MixtureRun:
             measurement = self._measure(0)
             self.controller.begin(measurement)
             self._log("measure", 0, measurement)
-        elif resumed_at is not None and self.controller.lacks_first_losses:
+        if resumed_at is None:
+            self._measure_test(0)
+        elif self.controller.lacks_first_losses:
             # Resumed with other held-out rows or another mixture: difficulty is counted from here.
             self.controller.begin(self._measure(resumed_at))
 
@@ -166,9 +176,12 @@ class MixtureRun:
 
     def measure_end(self, step: int) -> None:
         """Measure where training ended, once."""
-        if self.prepared.plan.measuring.heldout and not self._end_measured:
-            self._end_measured = True
+        if self._end_measured:
+            return
+        self._end_measured = True
+        if self.prepared.plan.measuring.heldout:
             self._log("measure", step, self._measure(step))
+        self._measure_test(step)
 
     def finish(self, step: int) -> None:
         """Close the record.
@@ -267,6 +280,12 @@ class MixtureRun:
         self._logger.measuring_seconds += measurement.seconds
         self._warn_of_lost("held-out", np.flatnonzero(~np.isfinite(measurement.loss)), step)
         return measurement
+
+    def _measure_test(self, step: int) -> None:
+        if self._test is not None:
+            measurement = self._test.measure()
+            self._warn_of_lost("test", np.flatnonzero(~np.isfinite(measurement.loss)), step)
+            self._logger.log_test(step, measurement)
 
     def _log(self, kind: str, step: int, measurement: Measurement) -> None:
         self._logger.log(kind, step, self.controller.weights, self.sampler, measurement, None)

@@ -135,6 +135,28 @@ class RunLogger:
         if self._port.rank == 0:
             self.record.add(kind, facts)
 
+    def log_test(self, step: int, measurement: Measurement) -> None:
+        """Log the losses of the test rows, which nothing else is told.
+
+        Args:
+            step: optimizer steps done.
+            measurement: of the test rows.
+        """
+        losses = {
+            "loss": by_domain(self._names, measurement.loss),
+            "bits_per_byte": by_domain(self._names, measurement.bits_per_byte),
+        }
+        self._port.log(
+            {
+                f"versatune/test_{TRACKED.get(name, name)}/{domain}": value
+                for name, values in losses.items()
+                for domain, value in values.items()
+                if value is not None
+            }
+        )
+        if self._port.rank == 0:
+            self.record.add("test", {"step": step, **losses, "seconds": measurement.seconds})
+
     def close(self, step: int, sampler: GlobalBatchSampler, exhausted: list[str]) -> None:
         """Log the totals."""
         if self._port.rank != 0:
@@ -161,11 +183,13 @@ class RunLogger:
             "versions": {"versatune": __version__} | {name: importlib.metadata.version(name) for name in PACKAGES},
             "training_rows": {domain.name: domain.training_size for domain in self._table.domains},
             "heldout": plan.measuring.heldout,
+            "test_rows": {domain.name: len(domain.test) for domain in self._table.domains},
             "update_steps": plan.measuring.update_steps,
             "batch_size": plan.batch_size,
             "steps_per_epoch": plan.steps_per_epoch,
             "total_steps": plan.total_steps,
             "seed": plan.seed,
+            "split_seed": plan.split_seed,
             "measuring_cost": plan.measuring.cost,
             "stages": [
                 {

@@ -12,7 +12,7 @@ import numpy as np
 
 from versatune_plugin.artifacts.reference import read_reference
 from versatune_plugin.data.domains import DomainTable
-from versatune_plugin.data.loading import DEFAULT_SEED, load_rows
+from versatune_plugin.data.loading import load_rows
 from versatune_plugin.errors import ConfigurationError
 from versatune_plugin.host.section import Section
 from versatune_plugin.mixtures.base import MixtureContext
@@ -24,6 +24,8 @@ from versatune_plugin.mixtures.stages import PlannedStage, plan_stages, whole_ba
 from versatune_plugin.mixtures.weights import Vector, normalised
 from versatune_plugin.sampling.bins import usual_fill
 from versatune_plugin.schema.model import MOST_STEPS
+
+DEFAULT_SEED = 42
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class RunPlan:
         total_steps: optimizer steps of the run.
         measuring: held-out rows, update interval and their cost.
         seed: the user's seed.
+        split_seed: of the choice of held-out, test and validation rows.
         stages: in order; a run without stages is one.
         bin_tokens: what a bin holds; None without packing.
     """
@@ -73,6 +76,7 @@ class RunPlan:
     total_steps: int
     measuring: Measuring
     seed: int
+    split_seed: int
     stages: tuple[PlannedStage, ...]
     bin_tokens: int | None = None
 
@@ -87,6 +91,16 @@ class RunPlan:
         return self.stages[0].configured is not None
 
 
+def split_seed(cfg: Any, section: Section) -> int:
+    """What decides which rows are held out: ``versatune.split_seed``, or else the seed of the run."""
+    return section.split_seed if section.split_seed is not None else run_seed(cfg)
+
+
+def run_seed(cfg: Any) -> int:
+    """The configuration's seed."""
+    return int(cfg.seed) if cfg.seed is not None else DEFAULT_SEED
+
+
 def plan_run(cfg: Any, section: Section, given: DomainTable | None = None) -> tuple[RunPlan, DomainTable]:
     """Load the rows, count the steps and hold rows out.
 
@@ -98,9 +112,9 @@ def plan_run(cfg: Any, section: Section, given: DomainTable | None = None) -> tu
     Raises:
         VersaTuneError: a domain has too few rows.
     """
-    rows = load_rows(cfg, section.dataset_domains) if given is None else given
+    seed, of_split = run_seed(cfg), split_seed(cfg, section)
+    rows = load_rows(cfg, section.dataset_domains, of_split) if given is None else given
     split = Split(cfg.micro_batch_size, cfg.gradient_accumulation_steps, cfg.world_size)
-    seed = cfg.seed if cfg.seed is not None else DEFAULT_SEED
     wanted = section.heldout
     if wanted is None and isinstance(section.reference, Path):
         # Losses compare on the same rows only, so the file's number of rows is the natural default.
@@ -109,10 +123,10 @@ def plan_run(cfg: Any, section: Section, given: DomainTable | None = None) -> tu
     held = wanted
     for _ in range(2):
         # Twice, since the length of the run is what the held-out rows leave.
-        sizes = [max(domain.size - (held or 0), 1) for domain in rows.domains]
+        sizes = [max(domain.size - (held or 0) - section.test_rows, 1) for domain in rows.domains]
         guess = _measuring(section, _length(cfg, section, rows.names, sizes, per_batch), wanted)
         held = guess.heldout
-    table = rows.hold_out(guess.heldout, seed) if given is None else given
+    table = rows.hold_out(guess.heldout, of_split, section.test_rows) if given is None else given
     length = _length(cfg, section, table.names, table.training_sizes.tolist(), per_batch)
     if length.total_steps > MOST_STEPS:
         raise ConfigurationError(
@@ -127,7 +141,7 @@ def plan_run(cfg: Any, section: Section, given: DomainTable | None = None) -> tu
         stages = (PlannedStage(mixture, section.mixture_options, 0, length.total_steps, table.training_sizes),)
     bin_tokens = cfg.sequence_len if cfg.sample_packing else None
     steps = (length.steps_per_epoch, length.total_steps)
-    return RunPlan(split, per_batch, *steps, measured, seed, stages, bin_tokens), table
+    return RunPlan(split, per_batch, *steps, measured, seed, of_split, stages, bin_tokens), table
 
 
 def _rows_per_batch(cfg: Any, table: DomainTable, batch_size: int, seed: int) -> Vector:
