@@ -10,8 +10,7 @@ import functools
 import math
 
 import numpy as np
-from scipy.stats import norm
-from scipy.stats import t as student
+from scipy.special import ndtr, ndtri, stdtrit
 
 from versatune_plugin.comparing.statistics import EXACT_SEEDS
 
@@ -54,7 +53,7 @@ def power(size: float, seeds: int, comparisons: int = 1) -> float:
         found = np.searchsorted(_found_from(seeds, _patterns(seeds, comparisons)), abs(size))
         return float(found) / REPETITIONS
     bound, scale = _student(seeds, comparisons)
-    return float(norm.cdf((abs(size) * math.sqrt(seeds) - bound) / scale))
+    return float(ndtr((abs(size) * math.sqrt(seeds) - bound) / scale))
 
 
 def detectable_size(seeds: int, comparisons: int = 1) -> float:
@@ -67,9 +66,9 @@ def detectable_size(seeds: int, comparisons: int = 1) -> float:
     if seeds < FEWEST_SEEDS or _patterns(seeds, comparisons) < 1:
         return math.inf
     if seeds <= SIMULATED_SEEDS:
-        return float(np.quantile(_found_from(seeds, _patterns(seeds, comparisons)), POWER, method="higher"))
+        return float(_found_from(seeds, _patterns(seeds, comparisons))[math.ceil(POWER * REPETITIONS)])
     bound, scale = _student(seeds, comparisons)
-    return float((bound + norm.ppf(POWER) * scale) / math.sqrt(seeds))
+    return float((bound + ndtri(POWER) * scale) / math.sqrt(seeds))
 
 
 def seeds_needed(size: float, comparisons: int = 1) -> int | None:
@@ -108,7 +107,7 @@ def _student(seeds: int, comparisons: int) -> tuple[float, float]:
     if seeds <= EXACT_SEEDS:
         level = _patterns(seeds, comparisons) / 2 ** (seeds - 1)
     freedom = seeds - 1
-    critical = float(student.ppf(1 - level / 2, freedom))
+    critical = float(stdtrit(freedom, 1 - level / 2))
     return critical * (1 - 1 / (4 * freedom)), math.sqrt(1 + critical**2 / (2 * freedom))
 
 

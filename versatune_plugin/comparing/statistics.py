@@ -1,4 +1,4 @@
-"""Paired comparisons of few runs: the run is the replicate, and a seed makes a pair (NumPy and SciPy's t).
+"""Paired comparisons of few runs: the run is the replicate, and a seed makes a pair (NumPy, and the t of SciPy).
 
 Figures are held-out losses or whatever else a run has one of. All is deterministic: the same figures give the same p.
 """
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 # Up to here every pattern of signs is looked at; above, `RANDOM_PATTERNS` of them.
 EXACT_SEEDS = 20
@@ -91,7 +91,7 @@ def estimate(differences: np.ndarray) -> Effect:
     if n == 1:
         return Effect(1, mean, math.nan, None)
     spread = float(differences.std(ddof=1))
-    half = float(student.ppf(0.975, n - 1)) * spread / math.sqrt(n)
+    half = float(stdtrit(n - 1, 0.975)) * spread / math.sqrt(n)
     return Effect(n, mean, spread, (mean - half, mean + half))
 
 
