@@ -86,7 +86,7 @@ def test_simulated_and_students_power_meet() -> None:
     assert 0.93 < above / below < 1
 
 
-@pytest.mark.parametrize("comparisons", [1, 2, 5, 40])
+@pytest.mark.parametrize("comparisons", [1, 5, 40])
 def test_more_seeds_find_smaller_differences(comparisons: int) -> None:
     sizes = [detectable_size(seeds, comparisons) for seeds in range(1, 31)]
     assert sizes == sorted(sizes, reverse=True)

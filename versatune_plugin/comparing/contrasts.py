@@ -82,7 +82,7 @@ def quantities(domains: Sequence[str], weighted: bool, targets: Sequence[str]) -
     first = [Quantity("mean loss by importance", None, True, _weighted), mean] if weighted else [mean]
     return (
         *first,
-        Quantity("worst domain's loss", None, True, lambda one: one.worst),
+        Quantity("worst domain", None, True, lambda one: one.worst),
         *(Quantity(f"loss of {name}", name, True, _loss_of(name)) for name in domains),
         *(_EXPANSION if targets else ()),
     )
@@ -168,7 +168,7 @@ def _forgetting(one: Outcome) -> float:
 
 
 _EXPANSION = (
-    Quantity("gain of the target", None, False, _target),
-    Quantity("gain of the others", None, False, _others),
-    Quantity("forgetting of the others", None, True, _forgetting),
+    Quantity("gain of target", None, False, _target),
+    Quantity("gain of others", None, False, _others),
+    Quantity("forgetting of others", None, True, _forgetting),
 )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from versatune_plugin.artifacts.io import check_writable, write_json
+from versatune_plugin.artifacts.io import check_writable, write_json, write_text
 from versatune_plugin.comparing.contrasts import Contrast
 from versatune_plugin.comparing.outcomes import Losses, Outcome
 from versatune_plugin.comparing.runs import Run
@@ -36,8 +37,8 @@ def write_comparison(comparison: Comparison, folder: Path) -> tuple[Path, ...]:
     paths = tuple(folder / name for name in (JSON_FILE, CONTRASTS_FILE, RUNS_FILE))
     check_writable(folder)
     write_json(paths[0], {"kind": KIND, "schema": SCHEMA, **as_json(comparison)})
-    _write_csv(paths[1], _contrast_rows(comparison))
-    _write_csv(paths[2], _run_rows(comparison))
+    write_text(paths[1], _csv(_contrast_rows(comparison)))
+    write_text(paths[2], _csv(_run_rows(comparison)))
     return paths
 
 
@@ -187,10 +188,10 @@ def _losses(when: str, losses: Losses, name: str) -> dict[str, float]:
     }
 
 
-def _write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    written: Sequence[Mapping[str, Any]] = [_plain(row) for row in rows]
-    columns = list(dict.fromkeys(name for row in written for name in row))
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, restval="")
-        writer.writeheader()
-        writer.writerows(written)
+def _csv(rows: Iterable[Mapping[str, Any]]) -> str:
+    written = [_plain(row) for row in rows]
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in written for name in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(written)
+    return text.getvalue()

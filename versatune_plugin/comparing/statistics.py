@@ -180,7 +180,7 @@ def _flipped_sums(differences: np.ndarray) -> np.ndarray:
         signs = draw.integers(0, 2, (RANDOM_PATTERNS, len(differences)), dtype=np.int8) * 2.0 - 1
         signs[0] = 1
         return signs @ differences
-    sums = differences[:1]
+    sums = differences[:1].sum(keepdims=True)
     for difference in differences[1:]:
         sums = np.concatenate([sums + difference, sums - difference])
     return sums

@@ -128,6 +128,17 @@ class Comparison:
     training: Table
     total: Table
 
+    @property
+    def made_for_total(self) -> bool:
+        """Whether any run was made for the table at equal total budget."""
+        return any(run.budget == "total" for run in self.runs)
+
+    @property
+    def equal_totals(self) -> bool:
+        """Whether both tables say the same: they are of the same runs, and the totals of these are equal."""
+        extra = [cost.extra for cost in self.total.costs]
+        return not self.made_for_total and not any(abs(one) > EQUAL_TOTALS for one in extra)
+
     def outcome(self, run: Run) -> Outcome:
         """What one of the runs came to."""
         return outcome(run.start, run.end, self.question.unit, self.weights, self.question.targets)
