@@ -190,6 +190,13 @@ def test_an_unequal_training_budget_is_remarked() -> None:
     assert compare(runs, QUESTION).total.remarks == ()
 
 
+def test_runs_of_a_seed_that_start_elsewhere_are_remarked() -> None:
+    runs = [run(name, seed, {"law": 2.0 + seed}) for name in ("uniform", "moving") for seed in range(3)]
+    runs[-1] = run("moving", 2, {"law": 4.0}, start={"law": 3.1})
+    (remark,) = compare(runs, QUESTION).total.remarks
+    assert remark == "'moving' and the baseline do not start from the same losses with seed 2: no real pairs"
+
+
 BETTER, WORSE = {"law": 1.8}, {"law": 2.2}
 
 

@@ -22,8 +22,9 @@ POWER = 0.8
 MOST_SEEDS = 10_000
 # Up to here the test itself is simulated; above, it is as good as Student's test at the level that it attains.
 SIMULATED_SEEDS = 14
-REPETITIONS = 4000
-_SUMS = 1 << 22
+MOST_REPETITIONS = 20_000
+# Of all subsets in all repetitions; and at once, in memory.
+_SUMS, _SUMS_AT_ONCE = 1 << 25, 1 << 22
 
 
 def fewest_seeds(comparisons: int) -> int:
@@ -38,8 +39,8 @@ def fewest_seeds(comparisons: int) -> int:
 def power(size: float, seeds: int, comparisons: int = 1) -> float:
     """How often a true difference is found, 0 to 1.
 
-    Up to `SIMULATED_SEEDS` seeds the sign-flip test is simulated (`REPETITIONS` samples, a standard error under 0.01).
-    Above, it is the power of Student's test at the attained level, by the approximation of Johnson & Welch (1940,
+    Up to `SIMULATED_SEEDS` seeds the sign-flip test is simulated, with a standard error of 0.003 (few seeds) to
+    0.01. Above, it is the power of Student's test at the attained level, by the approximation of Johnson & Welch (1940,
     Biometrika 31, 362-389). `benchmarks/comparison_power.py` measures both.
 
     Args:
@@ -50,8 +51,8 @@ def power(size: float, seeds: int, comparisons: int = 1) -> float:
     if seeds < FEWEST_SEEDS or _patterns(seeds, comparisons) < 1:
         return 0.0
     if seeds <= SIMULATED_SEEDS:
-        found = np.searchsorted(_found_from(seeds, _patterns(seeds, comparisons)), abs(size))
-        return float(found) / REPETITIONS
+        found_from = _found_from(seeds, _patterns(seeds, comparisons))
+        return float(np.searchsorted(found_from, abs(size))) / len(found_from)
     bound, scale = _student(seeds, comparisons)
     return float(ndtr((abs(size) * math.sqrt(seeds) - bound) / scale))
 
@@ -66,7 +67,8 @@ def detectable_size(seeds: int, comparisons: int = 1) -> float:
     if seeds < FEWEST_SEEDS or _patterns(seeds, comparisons) < 1:
         return math.inf
     if seeds <= SIMULATED_SEEDS:
-        return float(_found_from(seeds, _patterns(seeds, comparisons))[math.ceil(POWER * REPETITIONS)])
+        found_from = _found_from(seeds, _patterns(seeds, comparisons))
+        return float(found_from[math.ceil(POWER * len(found_from))])
     bound, scale = _student(seeds, comparisons)
     return float((bound + ndtri(POWER) * scale) / math.sqrt(seeds))
 
@@ -120,8 +122,9 @@ def _found_from(seeds: int, patterns: int) -> np.ndarray:
     from the size on that lifts all but ``patterns`` - 1 of the means of its nonempty subsets above 0.
     """
     draw = np.random.Generator(np.random.Philox(np.random.SeedSequence([seeds, patterns])))
-    drawn = draw.standard_normal((REPETITIONS, seeds))
-    parts = max(1, REPETITIONS * 2**seeds // _SUMS)
+    repetitions = min(MOST_REPETITIONS, _SUMS >> seeds)
+    drawn = draw.standard_normal((repetitions, seeds))
+    parts = max(1, (repetitions << seeds) // _SUMS_AT_ONCE)
     means = (np.partition(_subset_means(part), patterns - 1)[:, patterns - 1] for part in np.array_split(drawn, parts))
     return np.sort(-np.concatenate(list(means)))
 

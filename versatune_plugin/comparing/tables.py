@@ -16,6 +16,8 @@ from versatune_plugin.errors import ConfigurationError
 
 # Totals that differ by no more count as equal, since wall clock is never the same twice.
 EQUAL_TOTALS = 0.05
+# Kernels of other devices may differ by this share.
+EQUAL_STARTS = 1e-3
 # Rows come in whole global batches.
 EQUAL_TRAINING = 0.01
 Runs = Mapping[str, Mapping[int, Run]]
@@ -280,6 +282,10 @@ def _remarks(
                 f"{one.mixture!r}, {one.quantity.name}: all {one.effect.seeds} pairs differ by the same, as if the "
                 "seeds did nothing: see that they change the run"
             )
+    for mixture, its in runs.items():
+        both = sorted(its.keys() & baseline.keys())
+        if unlike := [seed for seed in both if not _same_start(its[seed], baseline[seed])]:
+            yield f"{mixture!r} and the baseline do not start from the same losses with {_seeds(unlike)}: no real pairs"
     if budget == "training":
         yield from _unequal_training(runs, question)
     else:
@@ -289,6 +295,13 @@ def _remarks(
             for cost in costs
             if abs(cost.extra) > EQUAL_TOTALS
         )
+
+
+def _same_start(one: Run, other: Run) -> bool:
+    first, second = one.start.nats_per_token, other.start.nats_per_token
+    return all(
+        math.isclose(first[name], second[name], rel_tol=EQUAL_STARTS) or math.isnan(first[name]) for name in first
+    )
 
 
 def _unequal_training(runs: Runs, question: Question) -> Iterator[str]:
