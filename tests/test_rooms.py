@@ -110,6 +110,10 @@ WITHOUT = {
         f"training/{name}.py": HOSTS
         for name in ("batches", "heldout_eval", "port", "probes", "run", "run_logger", "run_plan", "state")
     },
+    **{
+        f"comparing/{name}.py": {*HOSTS, "torch"}
+        for name in ("contrasts", "files", "outcomes", "power", "runs", "statistics", "tables", "verdict")
+    },
 }
 
 

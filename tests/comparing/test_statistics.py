@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 from itertools import product
+from random import Random
 
 import numpy as np
 import pytest
@@ -88,9 +89,9 @@ def test_the_smallest_p(n: int, smallest: float) -> None:
 
 
 @given(samples, st.randoms())
-def test_order_sign_and_scale_change_no_p(differences: np.ndarray, random: object) -> None:
+def test_order_sign_and_scale_change_no_p(differences: np.ndarray, random: Random) -> None:
     shuffled = list(differences)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    random.shuffle(shuffled)
     found = sign_flip_p(differences)
     assert found == sign_flip_p(np.array(shuffled)) == sign_flip_p(-differences) == sign_flip_p(1024 * differences)
     assert found == float(brute_force([str(one) for one in differences]))
@@ -160,7 +161,7 @@ def test_holm_by_hand() -> None:
 
 
 @given(probabilities, st.randoms())
-def test_holm_never_lowers_keeps_the_order_and_forgets_places(p: np.ndarray, random: object) -> None:
+def test_holm_never_lowers_keeps_the_order_and_forgets_places(p: np.ndarray, random: Random) -> None:
     adjusted = holm(p)
     assert (adjusted >= p).all()
     assert (adjusted <= 1).all()
@@ -168,7 +169,7 @@ def test_holm_never_lowers_keeps_the_order_and_forgets_places(p: np.ndarray, ran
     order = np.argsort(p, kind="stable")
     assert (np.diff(adjusted[order]) >= 0).all()
     places = list(range(len(p)))
-    random.shuffle(places)  # type: ignore[attr-defined]
+    random.shuffle(places)
     assert holm(p[places]) == pytest.approx(adjusted[places])
 
 
