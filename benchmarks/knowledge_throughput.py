@@ -3,7 +3,8 @@
     python benchmarks/knowledge_throughput.py PART... --rows "$VERSATUNE_DATA/sft"
 
 ``generation``: texts by `BaseModelSampler`, 32 at a time, against one at a time by `generate`, by a random model of the
-quickstart's size; ``generation-smollm2``: by SmolLM2. ``generation-refilling``: against whole batches, not refilled.
+quickstart's size; ``generation-smollm2``: by SmolLM2; ``generation-1b``: by a random model of a billion parameters
+in bfloat16, on a GPU, with 32, 128 and 512 at a time. ``generation-refilling``: against whole batches, not refilled.
 ``judging``: `ChatJudge` with 16 open questions against one, on a server whose latency is simulated;
 ``judging-served``: on a real one. ``rotations``: what six orders of the options cost on a real server, against one
 order, in both orders of asking; ``rotations-slots-alone``: where it keeps no prompts beside those of its slots.
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import statistics
 import tempfile
@@ -128,6 +130,25 @@ def generation_refilling(options: argparse.Namespace) -> None:
         refilling(model, tokenizer, "quickstart's size", options.repeats, count=256, longest=128)
 
 
+def generation_1b(options: argparse.Namespace) -> None:
+    if not torch.cuda.is_available():
+        raise SystemExit("generation-1b needs a GPU")
+    torch.manual_seed(0)
+    shape = {"vocab_size": 32768, "hidden_size": 2048, "intermediate_size": 8192, "max_position_embeddings": 2048}
+    heads = {"num_hidden_layers": 16, "num_attention_heads": 32, "num_key_value_heads": 8, "tie_word_embeddings": True}
+    settings = LlamaConfig(**shape, **heads, bos_token_id=0, eos_token_id=1, pad_token_id=2, dtype="bfloat16")
+    with torch.device("cuda"):
+        model = LlamaForCausalLM(settings).to(torch.bfloat16)
+    # One of 128 tokens ends a text.
+    model.generation_config.eos_token_id = list(range(1, 32768, 128))
+    print(f"{sum(value.numel() for value in model.parameters()) / 1e9:.2f} billion parameters", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer = AutoTokenizer.from_pretrained(write_model(Path(folder) / "tokenizer"))
+        for at_a_time in (AT_A_TIME, 128, 512):
+            name = f"a billion parameters on {torch.cuda.get_device_name()}"
+            written(model, tokenizer, name, options.repeats, 4 * at_a_time, 256, at_a_time, most_alone=400)
+
+
 def generation_smollm2(options: argparse.Namespace) -> None:
     if not smollm.installed():
         raise SystemExit(f"SmolLM2 is not installed: {smollm.INSTALL}")
@@ -137,10 +158,17 @@ def generation_smollm2(options: argparse.Namespace) -> None:
 
 
 def written(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, repeats: int, count: int, longest: int
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    name: str,
+    repeats: int,
+    count: int,
+    longest: int,
+    at_a_time: int = AT_A_TIME,
+    most_alone: int | None = None,
 ) -> None:
-    """Many texts at once against one at a time: seconds a token, of as many tokens."""
-    sampler = BaseModelSampler(model, tokenizer, longest, 1.0, AT_A_TIME)
+    """Many texts at once against one at a time: seconds a token, of as many tokens, alone at most ``most_alone``."""
+    sampler = BaseModelSampler(model, tokenizer, longest, 1.0, at_a_time)
     start = StartToken.of(tokenizer).id
     plain = GenerationConfig(
         do_sample=True,
@@ -164,19 +192,19 @@ def written(
     def one_by_one(number: int) -> float:
         torch.manual_seed(number)
         # Where this way goes first, it takes as many tokens as the other took in the round before.
-        wanted = tokens.get(number, tokens[max(tokens)])
+        wanted = min(tokens.get(number, tokens[max(tokens)]), most_alone or math.inf)
         found = 0
         began = time.perf_counter()
         while found < wanted:
-            prompt = torch.full((1, 1), start)
+            prompt = torch.full((1, 1), start, device=model.device)
             sequence = model.generate(input_ids=prompt, attention_mask=torch.ones_like(prompt), generation_config=plain)
             tokenizer.batch_decode(sequence, skip_special_tokens=True)
             found += sequence.shape[1] - 1
         return (time.perf_counter() - began) / found
 
     at_once(-1)
-    model.generate(input_ids=torch.full((1, 1), start), generation_config=plain)
-    compare(f"generation, {name}", repeats, {f"{AT_A_TIME} at a time": at_once, "one at a time": one_by_one})
+    model.generate(input_ids=torch.full((1, 1), start, device=model.device), generation_config=plain)
+    compare(f"generation, {name}", repeats, {f"{at_a_time} at a time": at_once, "one at a time": one_by_one})
     print(f"generation, {name}: {tokens[0]} tokens in {count} texts of at most {longest}")
 
 
@@ -327,6 +355,7 @@ def asked(url: str, questions: Sequence[tuple[str, int]], at_once: int, caches: 
 
 PARTS = {
     "generation": generation,
+    "generation-1b": generation_1b,
     "generation-refilling": generation_refilling,
     "generation-smollm2": generation_smollm2,
     "judging": judging,

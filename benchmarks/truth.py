@@ -1,16 +1,17 @@
 """Models of known mixtures: pretrains them, has each write texts, and puts what judges and estimators find beside it.
 
-    python benchmarks/truth.py pretrain --rows "$VERSATUNE_DATA/sft" --out truth --seeds 11 12 13
+    python benchmarks/truth.py pretrain --rows "$VERSATUNE_DATA/sft" --out truth --model small --seeds 11 12 13
     python benchmarks/truth.py judge --out truth --judge classifier
     python benchmarks/truth.py judge --out truth --judge documents
     python benchmarks/truth.py judge --out truth --judge embedding --judge-model sentence-transformers/all-MiniLM-L6-v2
     python benchmarks/truth.py estimate --out truth > found.jsonl
     python benchmarks/truth.py table found.jsonl
 
-`pretrain` makes what is missing under ``truth/<mixture>-<seed>/`` (an hour and more on two cores). `judge` judges the
-kept texts and labelled rows, and keeps the judgements beside them. `estimate` prints a JSON object for every model,
-judge and estimator; `table` sums them up. The judge ``documents`` is no judge that a user could have: it is trained on
-documents of the corpus that the model was pretrained on, and shows what the model's own texts hold.
+`pretrain` makes what is missing under ``truth/<mixture>-<seed>/`` (small models: an hour and more on two cores; large
+ones want a GPU). `judge` judges the kept texts and labelled rows, and keeps the judgements beside them. `estimate`
+prints a JSON object for every model, judge and estimator; `table` sums them up. The judge ``documents`` is no judge
+that a user could have: it is trained on documents of the corpus that the model was pretrained on, and shows what the
+model's own texts hold.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ from versatune_plugin.knowledge.judges.domain_rows import MOST_HELD_OUT, shorten
 from versatune_plugin.knowledge.options import DetectionOptions
 from versatune_plugin.quickstart.configuration import configuration
 from versatune_plugin.quickstart.presets import PRESETS, Preset
+from versatune_plugin.quickstart.pretrain import PretrainSettings
 from versatune_plugin.quickstart.run import SURROUNDINGS, make_base_model
 
 DOMAINS = ("code", "finance", "general", "law", "medicine", "science")
@@ -56,7 +58,6 @@ MIXTURES: Mapping[str, Mapping[str, float] | None] = {
 # The same models and texts, judged under a configuration that lacks a domain which the models were pretrained on. The
 # truth is then the shares of the others among themselves.
 UNTOLD: Mapping[str, str] = {"usual": "law", "even": "science"}
-SIZES = PRESETS["real"]
 DOCUMENTS = "documents"
 # For judges that learn from no rows.
 DESCRIPTIONS: Mapping[str, str] = {
@@ -71,10 +72,32 @@ QUALITY = ("accuracy", "calibration_error", "calibration_error_scaled", "tempera
 
 
 @dataclass(frozen=True)
+class Kind:
+    """How large the models are, and how many texts they write, ``at_a_time`` at once."""
+
+    sizes: Preset
+    settings: PretrainSettings
+    at_a_time: int
+
+
+KINDS: Mapping[str, Kind] = {
+    # 1.1 million parameters.
+    "small": Kind(PRESETS["real"], PretrainSettings(), at_a_time=128),
+    # 28 million parameters, nearly all of the rows, five times.
+    "large": Kind(
+        replace(PRESETS["real"], documents=2400, pretraining_documents=12000, texts=2048, text_tokens=160),
+        PretrainSettings(batch=64, vocabulary=4096, width=512, layers=8, heads=8, learning_rate=1e-3, passes=5),
+        at_a_time=512,
+    ),
+}
+
+
+@dataclass(frozen=True)
 class Case:
     """A model, judged under a configuration of some domains."""
 
     home: Path
+    kind: Kind
     mixture: str
     seed: int
     told: tuple[str, ...]
@@ -86,7 +109,7 @@ class Case:
 
     def truth(self) -> np.ndarray:
         """Shape (k,): the shares of the domains told, which sum to 1."""
-        shares = json.loads((self.home / "truth.json").read_text(encoding="utf-8"))
+        shares = json.loads((self.home / "truth.json").read_text(encoding="utf-8"))["shares"]
         told = np.array([shares[name] for name in self.told])
         return told / told.sum()
 
@@ -102,15 +125,20 @@ class Case:
         return list(found.values())
 
 
-def pretrained(home: Path, sizes: Preset, mixture: Mapping[str, float] | None, seed: int, rows: Path) -> None:
+def pretrained(home: Path, model: str, mixture: Mapping[str, float] | None, seed: int, rows: Path) -> None:
     """A model with its ``truth.json``, and the texts that it writes; what is there is kept."""
-    truth = home / "truth.json"
+    truth, kind = home / "truth.json", KINDS[model]
     if not truth.is_file():
         home.mkdir(parents=True)
-        shares = make_base_model(Console(file=sys.stderr), home, sizes, seed, rows, mixture)
-        truth.write_text(json.dumps(shares), encoding="utf-8")
+        shares = make_base_model(Console(file=sys.stderr), home, kind.sizes, seed, rows, mixture, kind.settings)
+        truth.write_text(json.dumps({"model": model, "shares": shares}), encoding="utf-8")
     options = DetectionOptions(
-        texts=sizes.texts, iterations=2, max_new_tokens=sizes.text_tokens, batch_size=128, seed=seed, tolerance=0.0
+        texts=kind.sizes.texts,
+        iterations=2,
+        max_new_tokens=kind.sizes.text_tokens,
+        batch_size=kind.at_a_time,
+        seed=seed,
+        tolerance=0.0,
     )
     with contextlib.chdir(home):
         detect(Path("versatune.yml"), options)
@@ -120,10 +148,11 @@ def cases(out: Path) -> Iterator[Case]:
     """All that is under ``out``, by mixture and seed."""
     for mixture in MIXTURES:
         for knowledge in sorted(out.glob(f"{mixture}-*/knowledge.json")):
-            seed = int(knowledge.parent.name.rpartition("-")[2])
-            yield Case(knowledge.parent, mixture, seed, DOMAINS)
+            home, seed = knowledge.parent, int(knowledge.parent.name.rpartition("-")[2])
+            kind = KINDS[json.loads((home / "truth.json").read_text(encoding="utf-8"))["model"]]
+            yield Case(home, kind, mixture, seed, DOMAINS)
             if untold := UNTOLD.get(mixture):
-                yield Case(knowledge.parent, mixture, seed, tuple(name for name in DOMAINS if name != untold))
+                yield Case(home, kind, mixture, seed, tuple(name for name in DOMAINS if name != untold))
 
 
 def context(case: Case, options: DetectionOptions) -> JudgeContext:
@@ -131,18 +160,18 @@ def context(case: Case, options: DetectionOptions) -> JudgeContext:
     from versatune_plugin.host.base_model import BaseModel
 
     config = Path(f"told-{len(case.told)}.yml")
-    values = yaml.safe_load(configuration("versatune", case.told, SIZES, case.seed))
+    values = yaml.safe_load(configuration("versatune", case.told, case.kind.sizes, case.seed))
     values["versatune"]["descriptions"] = {name: DESCRIPTIONS[name] for name in case.told}
     config.write_text(yaml.safe_dump(values), encoding="utf-8")
     cfg, section = load_run(config)
     return judge_context(cfg, section, BaseModel(cfg), options, Path("knowledge.json"))
 
 
-def judge_of_documents(made_from: JudgeContext) -> Judge:
+def judge_of_documents(made_from: JudgeContext, longest: int) -> Judge:
     """A classifier of the pretraining corpus, with 200 documents of each domain set aside."""
     from transformers import AutoTokenizer
 
-    shorten = shortener(AutoTokenizer.from_pretrained("base_model"), SIZES.text_tokens)
+    shorten = shortener(AutoTokenizer.from_pretrained("base_model"), longest)
     training, test = {}, {}
     for name in made_from.domains:
         lines = read_json_lines(Path("corpus") / "pretraining" / f"{name}.jsonl")
@@ -158,13 +187,17 @@ def judge(case: Case, name: str, model: str | None) -> None:
     options = DetectionOptions(
         judge="classifier" if name == DOCUMENTS else name,
         judge_model=model,
-        max_new_tokens=SIZES.text_tokens,
+        max_new_tokens=case.kind.sizes.text_tokens,
         seed=case.seed,
     )
     with contextlib.chdir(case.home):
         made_from = context(case, options)
         assert made_from.domains == case.told
-        made: Any = judge_of_documents(made_from) if name == DOCUMENTS else known_judges()[name](made_from)
+        made: Any = (
+            judge_of_documents(made_from, options.max_new_tokens)
+            if name == DOCUMENTS
+            else known_judges()[name](made_from)
+        )
         texts = [_probabilities(made, list(map(made_from.rows.read, of_one))) for of_one in case.texts()]
         if isinstance(made, ClassifierJudge):
             rows = made.labelled()
@@ -246,6 +279,7 @@ def main() -> None:
     pretrain = commands.add_parser("pretrain", help="make the models and their texts")
     pretrain.add_argument("--rows", type=Path, required=True, help="a folder with <domain>.jsonl in alpaca format")
     pretrain.add_argument("--out", type=Path, required=True)
+    pretrain.add_argument("--model", choices=KINDS, default="small")
     pretrain.add_argument("--seeds", type=int, nargs="+", required=True)
     pretrain.add_argument("--mixtures", nargs="+", choices=MIXTURES, default=list(MIXTURES))
     judging = commands.add_parser("judge", help="judge the texts and the labelled rows")
@@ -257,7 +291,7 @@ def main() -> None:
     summary = commands.add_parser("table", help="sum up what `judge` printed")
     summary.add_argument("found", type=Path, nargs="+")
     given = parser.parse_args()
-    os.environ.update(SURROUNDINGS)
+    os.environ.update({name: value for name, value in SURROUNDINGS.items() if name != "CUDA_VISIBLE_DEVICES"})
     if given.command == "table":
         print(*table([line for file in given.found for line in read_json_lines(file)]), sep="\n")
     elif given.command == "judge":
@@ -273,7 +307,7 @@ def main() -> None:
         for seed in given.seeds:
             for name in given.mixtures:
                 began = time.perf_counter()
-                pretrained(out / f"{name}-{seed}", SIZES, MIXTURES[name], seed, rows)
+                pretrained(out / f"{name}-{seed}", given.model, MIXTURES[name], seed, rows)
                 seconds = round(time.perf_counter() - began)
                 print(json.dumps({"model": f"{name}-{seed}", "seconds": seconds}), flush=True)
 

@@ -34,7 +34,7 @@ NO_LABEL = -100
 
 @dataclass(frozen=True)
 class PretrainSettings:
-    """A model of 1.1 million parameters and one pass over the texts, ``batch`` rows of ``length`` tokens a step."""
+    """A model of 1.1 million parameters; ``passes`` over the texts, ``batch`` rows of ``length`` tokens a step."""
 
     batch: int = 4
     length: int = 256
@@ -44,6 +44,7 @@ class PretrainSettings:
     heads: int = 4
     learning_rate: float = 4e-3
     warmup: int = 50
+    passes: int = 1
 
 
 def draw_mixture(seed: int) -> dict[str, float]:
@@ -103,16 +104,17 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenize
 def pretrain(
     texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, settings: PretrainSettings, seed: int, out: Path
 ) -> list[float]:
-    """Pretrain on ``texts`` in their order, once, and save a Hugging Face directory with model and tokenizer.
+    """Pretrain on ``texts`` in their order, and save a Hugging Face directory with model and tokenizer.
 
     A row holds whole documents, each BOS, its tokens, EOS, and none sees another. So every document counts the same in
     what the model learns to write after BOS, which is what detection asks it. Everything is float32: a CPU without
-    bfloat16 instructions is ten times slower in bfloat16.
+    bfloat16 instructions is ten times slower in bfloat16. A GPU is used where one is visible.
 
     Returns:
         The mean loss of every step, in nats per token.
     """
     torch.manual_seed(seed)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=len(tokenizer),
@@ -127,10 +129,11 @@ def pretrain(
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
         )
-    )
+    ).to(device)
     documents = [[*ids[: settings.length - 1], tokenizer.eos_token_id] for ids in tokenizer(list(texts)).input_ids]
     rows = pack(documents, settings.length)
-    batches = [rows[first : first + settings.batch] for first in range(0, len(rows), settings.batch)]
+    once = [rows[first : first + settings.batch] for first in range(0, len(rows), settings.batch)]
+    batches = once * settings.passes
     optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, betas=(0.9, 0.95), weight_decay=0.1)
     warmup = min(settings.warmup, len(batches) // 4)
     schedule = get_cosine_schedule_with_warmup(optimizer, warmup, len(batches))
@@ -138,7 +141,7 @@ def pretrain(
     model.train()
     with Progress("pretraining", len(batches), "step") as progress:
         for batch in batches:
-            tokens, positions, labels = _tensors(batch, settings.length)
+            tokens, positions, labels = (values.to(device) for values in _tensors(batch, settings.length))
             # Without an attention mask, positions that start anew show Transformers where one document ends.
             logits = model(input_ids=tokens, position_ids=positions, use_cache=False).logits
             loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=NO_LABEL)

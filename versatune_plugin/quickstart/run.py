@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -20,6 +20,9 @@ from versatune_plugin.errors import ConfigurationError
 from versatune_plugin.progress import Progress
 from versatune_plugin.quickstart.configuration import configuration
 from versatune_plugin.quickstart.presets import PRESETS, Preset
+
+if TYPE_CHECKING:
+    from versatune_plugin.quickstart.pretrain import PretrainSettings
 
 MIXTURES = ("uniform", "versatune")
 FILES = {
@@ -99,6 +102,7 @@ def make_base_model(
     seed: int,
     rows: Path | None,
     mixture: Mapping[str, float] | None = None,
+    settings: PretrainSettings | None = None,
 ) -> dict[str, float]:
     """Corpus, tokenizer, model and configurations.
 
@@ -109,6 +113,7 @@ def make_base_model(
         seed: see `run_quickstart`.
         rows: see `run_quickstart`.
         mixture: each domain's share of the documents to pretrain on; None: the one that the seed draws.
+        settings: of the model and its pretraining; None: the quickstart's.
 
     Returns:
         The truth: each domain's share of the documents read.
@@ -132,7 +137,7 @@ def make_base_model(
     documents = {name: domain.documents for name, domain in corpus.items()}
     texts, truth = draw_documents(documents, mixture or draw_mixture(seed), sizes.pretraining_documents, seed)
     show_corpus(console, {name: (len(one.rows), len(one.documents)) for name, one in corpus.items()}, truth)
-    settings = PretrainSettings()
+    settings = settings or PretrainSettings()
     with _stage(console, f"pretraining a small Llama on {len(texts):,} texts of this mixture"):
         tuned_on = [row for domain in corpus.values() for row in domain.rows]
         tokenizer = train_tokenizer([*texts, *prompts(tuned_on)], settings.vocabulary)
