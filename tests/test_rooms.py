@@ -28,11 +28,22 @@ MAY_IMPORT: dict[str, set[str]] = {
     "knowledge": {"artifacts", "host"},
     # Its runs are runs with the plugin, as a user would start them.
     "reference": {"artifacts", "host", "data", "training", "plugin"},
+    "comparing": {"artifacts", "host", "data"},
     "evaluation": set(),
     "eval_tasks": {"evaluation"},
-    "console": {"artifacts", "mixtures", "host", "data", "training", "evaluation", "knowledge"},
+    "console": {"artifacts", "mixtures", "host", "data", "training", "evaluation", "knowledge", "comparing"},
     "quickstart": {"artifacts", "knowledge", "reference", "console"},
-    "cli": {"artifacts", "host", "knowledge", "reference", "training", "evaluation", "console", "quickstart"},
+    "cli": {
+        "artifacts",
+        "host",
+        "comparing",
+        "knowledge",
+        "reference",
+        "training",
+        "evaluation",
+        "console",
+        "quickstart",
+    },
 }
 EVERYBODYS = {"errors", "extensions", "progress", "schema", "__init__"}
 
@@ -98,6 +109,10 @@ WITHOUT = {
     **{
         f"training/{name}.py": HOSTS
         for name in ("batches", "heldout_eval", "port", "probes", "run", "run_logger", "run_plan", "state")
+    },
+    **{
+        f"comparing/{name}.py": {*HOSTS, "torch"}
+        for name in ("contrasts", "files", "outcomes", "power", "runs", "statistics", "tables", "verdict")
     },
 }
 

@@ -38,7 +38,7 @@ def write_json(path: Path, payload: Mapping[str, Any]) -> None:
     Raises:
         ArtifactError: it could not be written; what ``path`` held before is intact.
     """
-    _replace(path, json.dumps(payload, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json.dumps(payload, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: Path, kind: str, schema: int) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def write_json_lines(path: Path, payloads: Iterable[Mapping[str, Any]]) -> None:
     Raises:
         ArtifactError: it could not be written; what ``path`` held before is intact.
     """
-    _replace(path, json_lines(payloads))
+    write_text(path, json_lines(payloads))
 
 
 def json_lines(payloads: Iterable[Mapping[str, Any]]) -> str:
@@ -194,6 +194,27 @@ def read_json_lines(path: Path, *, may_be_cut: bool = False) -> list[dict[str, A
             raise ArtifactError(f"{path}, line {number}: {shown(record)} is no mapping; mend or remove the line")
         records.append(record)
     return records
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text under a temporary name, flush it to the disk, then rename it to ``path``.
+
+    Raises:
+        ArtifactError: it could not be written; what ``path`` held before is intact.
+    """
+    temporary = _temporary(path)
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A file has one writer at a time, so what is there was left by a killed one, or is a link that somebody laid.
+        temporary.unlink(missing_ok=True)
+        try:
+            with temporary.open("x", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def check_writable(path: Path) -> None:
@@ -262,22 +283,6 @@ def free_space(path: Path) -> str:
     """How much of the disk that holds, or would hold, ``path`` is free, in words."""
     folder = next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
     return f"{shutil.disk_usage(folder).free / 2**20:,.1f} MiB free there"
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = _temporary(path)
-    with _writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # A file has one writer at a time, so what is there was left by a killed one, or is a link that somebody laid.
-        temporary.unlink(missing_ok=True)
-        try:
-            with temporary.open("x", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 def _temporary(path: Path) -> Path:
