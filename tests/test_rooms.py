@@ -29,14 +29,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Its runs are runs with the plugin, as a user would start them.
     "reference": {"artifacts", "host", "data", "training", "plugin"},
     "comparing": {"artifacts", "host", "data"},
+    "report": {"artifacts", "comparing"},
     "evaluation": set(),
     "eval_tasks": {"evaluation"},
-    "console": {"artifacts", "mixtures", "host", "data", "training", "evaluation", "knowledge", "comparing"},
-    "quickstart": {"artifacts", "knowledge", "reference", "console"},
+    "console": {"artifacts", "mixtures", "host", "data", "training", "evaluation", "knowledge", "comparing", "report"},
+    "quickstart": {"artifacts", "knowledge", "reference", "console", "report"},
     "cli": {
         "artifacts",
         "host",
         "comparing",
+        "report",
         "knowledge",
         "reference",
         "training",
@@ -105,6 +107,7 @@ WITHOUT = {
     "schema": {*HOSTS, "torch", "numpy"},
     "artifacts": {*HOSTS, "torch"},
     "mixtures": {*HOSTS, "torch"},
+    "report": {*HOSTS, "torch", "matplotlib"},
     "sampling": HOSTS,
     **{
         f"training/{name}.py": HOSTS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import sys
 from collections.abc import Callable
 from functools import partial, wraps
@@ -242,6 +243,18 @@ def from_counts(counts: tuple[str, ...], out: Path, **facts: str | None) -> None
 
     write_counts(counts, out, {name: text for name, text in facts.items() if text and text.strip()})
     show_knowledge_files([out])
+
+
+@versatune.command(name="report")
+@click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--out", type=FILE, help="The page. Default: DIR/versatune.html; of several, versatune-report.html here.")
+@report_errors
+def report_page(folders: tuple[Path, ...], out: Path | None) -> None:
+    """Write a page of HTML about runs, side by side, or a comparison: DIR is an `output_dir`, or its folder."""
+    from versatune_plugin.report.write import write_report
+
+    given = [*map(str, folders), *(["--out", str(out)] if out is not None else [])]
+    click.echo(write_report(folders, shlex.join(["axolotl", "versatune", "report", *given]), out))
 
 
 @versatune.command()

@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from versatune_plugin.console.palette import PALETTE
 from versatune_plugin.console.plots import plot_knowledge, plot_scores, plot_weights
 from versatune_plugin.evaluation.benchmarks import BENCHMARKS
 from versatune_plugin.evaluation.scores import Run, Score
+from versatune_plugin.report.palette import PALETTE
 
 DOMAINS = ("code", "finance", "general", "law", "medicine", "science")
 

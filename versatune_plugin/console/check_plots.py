@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from versatune_plugin.console.palette import PALETTE
 from versatune_plugin.console.plots import legend_name, save_figure
+from versatune_plugin.report.palette import PALETTE
 
 # Of a cell's share, from here on its figure is written in white.
 DARK = 0.6

@@ -14,10 +14,10 @@ from rich.text import Text
 
 from versatune_plugin.artifacts.io import check_writable, write_json
 from versatune_plugin.artifacts.knowledge import KnowledgeFile, inspect_knowledge
-from versatune_plugin.console.palette import PALETTE
 from versatune_plugin.console.tables import add_row, new_console, new_table, say
 from versatune_plugin.errors import ConfigurationError, printable
 from versatune_plugin.knowledge.comparison import FileComparison, compare_files
+from versatune_plugin.report.palette import PALETTE
 from versatune_plugin.schema.wording import counted
 
 WARNED = "yellow"

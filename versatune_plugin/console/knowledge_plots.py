@@ -9,9 +9,9 @@ from textwrap import fill
 
 from matplotlib.ticker import PercentFormatter
 
-from versatune_plugin.console.palette import PALETTE
 from versatune_plugin.console.plots import draw_legend, legend_name, new_canvas, save_figure
 from versatune_plugin.errors import printable
+from versatune_plugin.report.palette import PALETTE
 
 # With more domains than colours, a hatch tells those of one colour apart.
 HATCHES = ("", "//", "..", "xx")

@@ -16,10 +16,10 @@ from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from versatune_plugin.artifacts.record import WEIGHT_LINES
-from versatune_plugin.console.palette import PALETTE
 from versatune_plugin.errors import ArtifactError, printable
 from versatune_plugin.evaluation.benchmarks import DOMAINS
 from versatune_plugin.evaluation.scores import Run, Score, own_domains
+from versatune_plugin.report.palette import PALETTE
 
 LINES = ("-", "--", ":")
 MARKERS = ("o", "s", "^", "D", "v")

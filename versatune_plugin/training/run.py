@@ -127,6 +127,7 @@ class MixtureRun:
         settings = {
             "mixture": section.mixture,
             "options": section.mixture_options.model_dump(mode="json"),
+            "knowledge": str(section.knowledge) if isinstance(section.knowledge, Path) else section.knowledge,
             "prior": by_domain(names, self.prepared.prior),
             "weights": by_domain(names, self.controller.weights),
             "reference": None if reference is None else by_domain(names, reference),

@@ -1,0 +1,1 @@
+"""One self-contained page of HTML about runs, or about a comparison of them."""
