@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import ConfigDict
 
 from versatune_plugin.artifacts.io import read_artifact
 from versatune_plugin.comparing.files import KIND, SCHEMA
-from versatune_plugin.report.parts import UNKNOWN, Cell, Figure, Section, Table, count_cell, figure_cell
+from versatune_plugin.report.parts import UNKNOWN, Cell, Figure, Section, Table, count_cell, figure_cell, four_digits
 from versatune_plugin.report.svg import Span, span_chart
 from versatune_plugin.schema.model import StrictModel
 from versatune_plugin.schema.wording import counted
@@ -196,7 +196,7 @@ def _forest(
     ]
     svg = span_chart(identity, title, spans, f"difference to {found.question.baseline}, {_unit(found)}")
     rows = [
-        [Cell(span.name), figure_cell(span.value), *_interval(one.interval95), Cell(one.word)]
+        [Cell(span.name), figure_cell(span.value, _signed), *_interval(one.interval95, _signed), Cell(one.word)]
         for span, one in zip(spans, contrasts, strict=True)
     ]
     columns = ["mixture" if by_mixture else "quantity", "effect", *INTERVAL, "verdict"]
@@ -210,7 +210,7 @@ def _contrasts(caption: str, contrasts: Sequence[_Contrast]) -> Table:
             Cell(one.mixture),
             Cell(one.quantity),
             figure_cell(one.mean, _signed),
-            *_interval(one.interval95),
+            *_interval(one.interval95, _signed),
             count_cell(one.seeds),
             figure_cell(one.p),
             figure_cell(one.holm_p),
@@ -228,7 +228,7 @@ def _levels(levels: Sequence[_Level]) -> Table:
             Cell(one.mixture),
             Cell(one.quantity),
             figure_cell(one.mean),
-            *_interval(one.interval95),
+            *_interval(one.interval95, four_digits),
             figure_cell(one.spread),
             count_cell(one.seeds),
         ]
@@ -282,8 +282,8 @@ def _ends(interval: Sequence[float] | None) -> tuple[float, float] | None:
     return None if interval is None else (interval[0], interval[1])
 
 
-def _interval(interval: Sequence[float] | None) -> list[Cell]:
-    return [figure_cell(end, _signed) for end in _ends(interval) or (None, None)]
+def _interval(interval: Sequence[float] | None, show: Callable[[float], str]) -> list[Cell]:
+    return [figure_cell(end, show) for end in _ends(interval) or (None, None)]
 
 
 def _signed(value: float) -> str:

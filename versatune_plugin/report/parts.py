@@ -44,6 +44,11 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
 
+    @property
+    def words(self) -> list[bool]:
+        """Of each column, whether it has no numbers."""
+        return [all(row[place].value is None for row in self.rows) for place in range(len(self.columns))]
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -86,9 +91,12 @@ class Section:
     tables: Sequence[Table] = field(default=())
 
 
-def figure_cell(
-    value: Number, show: Callable[[float], str] = lambda value: f"{value:.4f}", lost: str = UNKNOWN
-) -> Cell:
+def four_digits(value: float) -> str:
+    """How losses and shares are read."""
+    return f"{value:.4f}"
+
+
+def figure_cell(value: Number, show: Callable[[float], str] = four_digits, lost: str = UNKNOWN) -> Cell:
     """A cell with a number.
 
     Args:
@@ -121,7 +129,7 @@ def curves(
     looks: Mapping[str, int],
     *,
     until: int | None = None,
-    from_zero: bool = False,
+    including: Sequence[float] = (),
     show: Callable[[float], str] = lambda value: f"{value:g}",
 ) -> Figure:
     """A figure of lines over optimizer steps, one for each domain.
@@ -133,7 +141,7 @@ def curves(
         points: step and figures by domain.
         looks: number of each domain's colour, dash and mark.
         until: the step to which the last figures hold: then they are drawn as steps. None: as a curve.
-        from_zero: the axis begins at 0.
+        including: what the axis reaches besides.
         show: its labels.
     """
     shown = thinned(points)
@@ -147,7 +155,7 @@ def curves(
         ("optimizer step", unit),
         series,
         stepped=until is not None,
-        from_zero=from_zero,
+        including=including,
         show=show,
     )
     rows = [[count_cell(step), *(figure_cell(one[name], lost="not finite") for name in names)] for step, one in shown]

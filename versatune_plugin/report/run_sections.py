@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from versatune_plugin.report.parts import UNKNOWN, Cell, Figure, Section, Table, count_cell, curves, figure_cell
-from versatune_plugin.report.run import RunFolder
+from versatune_plugin.report.run import Points, RunFolder
 from versatune_plugin.report.svg import Span, span_chart
 from versatune_plugin.schema.wording import counted
 
@@ -61,6 +61,12 @@ def run_sections(runs: Sequence[RunFolder]) -> Iterator[Section]:
     yield _configuration(runs)
 
 
+def _reach(found: Iterable[Points]) -> list[float]:
+    """Lowest and highest figure of all runs, so that their charts have one scale."""
+    figures = [figure for points in found for _, one in points for figure in one.values() if figure is not None]
+    return [min(figures), max(figures)] if figures else []
+
+
 def _joined(sections: Sequence[Section]) -> list[Section]:
     return (
         [
@@ -80,8 +86,9 @@ def _observed(runs: Sequence[RunFolder], looks: Mapping[str, int]) -> Iterator[S
     for key, heading, unit, meaning in OBSERVED:
         found = [(number, run) for number, run in enumerate(runs) if run.figures(key)]
         if found:
+            reach = [0.0, *_reach(run.figures(key) for _, run in found)]
             figures = [
-                curves(f"{key}-{number}", _titled(heading, run, runs), unit, run.figures(key), looks, from_zero=True)
+                curves(f"{key}-{number}", _titled(heading, run, runs), unit, run.figures(key), looks, including=reach)
                 for number, run in found
             ]
             yield Section(heading, [f"{heading} at each update: {meaning}."], figures=figures)
@@ -121,6 +128,7 @@ def _overview(runs: Sequence[RunFolder]) -> Section:
 
 
 def _weights(runs: Sequence[RunFolder], looks: Mapping[str, int]) -> Section:
+    reach = [0.0, *_reach(run.weights for run in runs)]
     figures = [
         curves(
             f"weights-{number}",
@@ -129,7 +137,7 @@ def _weights(runs: Sequence[RunFolder], looks: Mapping[str, int]) -> Section:
             run.weights,
             looks,
             until=max(run.step, 1) if run.end else max(run.start["total_steps"], run.step),
-            from_zero=True,
+            including=reach,
             show=lambda value: f"{value:.0%}",
         )
         for number, run in enumerate(runs)
@@ -140,8 +148,9 @@ def _weights(runs: Sequence[RunFolder], looks: Mapping[str, int]) -> Section:
 
 def _heldout(runs: Sequence[RunFolder], looks: Mapping[str, int]) -> Section:
     measured = [(number, run) for number, run in enumerate(runs) if run.figures("loss")]
+    reach = _reach(run.figures("loss") for _, run in measured)
     figures = [
-        curves(f"loss-{number}", _titled("Held-out loss", run, runs), NATS, run.figures("loss"), looks)
+        curves(f"loss-{number}", _titled("Held-out loss", run, runs), NATS, run.figures("loss"), looks, including=reach)
         for number, run in measured
     ]
     tables = [

@@ -94,7 +94,7 @@ def line_chart(
     lines: Sequence[Series],
     *,
     stepped: bool = False,
-    from_zero: bool = False,
+    including: Sequence[float] = (),
     show: Callable[[float], str] = lambda value: f"{value:g}",
 ) -> str:
     """Lines over a common x.
@@ -105,7 +105,7 @@ def line_chart(
         axes: names of x and y.
         lines: to be drawn.
         stepped: y holds until the next x.
-        from_zero: y begins at 0.
+        including: what the axis of y reaches besides: 0, or what the chart beside it reaches.
         show: the label of a y.
     """
     root = _root(identity, title)
@@ -113,7 +113,7 @@ def line_chart(
     if not values:
         return _nothing(root)
     xs = [x for line in lines for x, _ in line.points]
-    low, high = (min([*values, 0.0]) if from_zero else min(values)), max(values)
+    low, high = min(*values, *including, values[0]), max(*values, *including, values[0])
     ticks = _ticks(low, high)
     low, high = min(low, ticks[0]), max(high, ticks[-1])
     left = 30 + LETTER * max(_wide(show(tick)) for tick in ticks)
