@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from versatune_plugin.artifacts.io import read_artifact
 from versatune_plugin.comparing.files import KIND, SCHEMA
@@ -18,6 +19,7 @@ from versatune_plugin.schema.wording import counted
 UNITS = {"nats_per_token": "nats per token", "bits_per_byte": "bits per byte"}
 INTERVAL = ("95 % from", "to")
 Float = float | None
+Interval = Annotated[list[float], Field(min_length=2, max_length=2)] | None
 
 
 class _Part(StrictModel):
@@ -38,7 +40,7 @@ class _Contrast(_Part):
     lower_is_better: bool
     seeds: int
     mean: Float
-    interval95: list[float] | None
+    interval95: Interval
     p: Float
     holm_p: Float
     better: bool | None
@@ -72,7 +74,7 @@ class _Level(_Part):
     seeds: int
     mean: Float
     spread: Float
-    interval95: list[float] | None
+    interval95: Interval
 
 
 class _Cost(_Part):
