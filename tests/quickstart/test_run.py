@@ -84,6 +84,9 @@ def test_the_whole_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     captured = capsys.readouterr()
     assert "total variation" in captured.out
     assert str(out) in captured.out
+    last = captured.out.rstrip().splitlines()[-1]
+    assert last == f"  the report, for a browser, is {out}/versatune-report.html"
+    assert (out / "versatune" / "versatune.html").is_file()
     # A log of it can be read.
     assert "\r" not in captured.err
     assert len([*captured.out.splitlines(), *captured.err.splitlines()]) < 200

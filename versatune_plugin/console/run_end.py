@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +9,9 @@ from typing import Any
 from rich.table import Table
 
 from versatune_plugin.artifacts.record import RECORD_FILE, WEIGHT_LINES, read_record
+from versatune_plugin.console.report import write_page
 from versatune_plugin.console.tables import add_row, new_console, new_table, say
 from versatune_plugin.schema.wording import counted
-
-LOG = logging.getLogger("axolotl.versatune")
 
 
 def show_end(output_dir: Path) -> None:
@@ -34,20 +31,7 @@ def show_end(output_dir: Path) -> None:
     console.print(_moved(record))
     console.print(_drawn(record[-1]))
     say(console, f"  the record is {output_dir / RECORD_FILE}: each measurement, and each change of the weights")
-    say(console, _report(output_dir))
-
-
-def _report(output_dir: Path) -> str:
-    """Write the page; whatever stands in its way, the run itself is over and done."""
-    command = shlex.join(["axolotl", "versatune", "report", str(output_dir)])
-    try:
-        from versatune_plugin.report.write import write_report
-
-        return f"  the report, for a browser, is {write_report([output_dir], command)}"
-    except Exception as error:
-        LOG.debug("the report was not written", exc_info=True)
-        why = " ".join(str(error).split())
-        return f"  there is no report ({type(error).__name__}: {why}); `{command}` makes it"
+    say(console, write_page([output_dir]))
 
 
 def _moved(record: Sequence[Mapping[str, Any]]) -> Table:

@@ -35,6 +35,7 @@ FILES = {
     "uniform/, versatune/": "the two fine-tuned models, each with its record versatune.jsonl",
     "uniform.log, versatune.log, reference.log": "what Axolotl printed",
     "knowledge.png, weights.png": "the pictures",
+    "versatune-report.html": "both runs side by side, for a browser; each has a page of its own beside its record",
     "quickstart.json": "the figures above",
 }
 # Of this process and of those it starts: nothing goes online, and a waiting thread leaves its core to others.
@@ -89,9 +90,13 @@ def run_quickstart(out: Path, seed: int, preset: str = "default", rows: Path | N
         figures |= {"seed": seed, "preset": preset, "seconds": time.perf_counter() - began}
         write_json(Path("quickstart.json"), {"kind": "versatune.quickstart", "schema": 1, **figures})
     from versatune_plugin.console.quickstart import show_files
+    from versatune_plugin.console.report import write_page
+    from versatune_plugin.report.write import SEVERAL_FILE
 
     show_files(console, out, FILES)
     console.print(f"done in {figures['seconds']:.0f} s; another --seed gives other figures")
+    page = write_page([out / mixture for mixture in MIXTURES], out / SEVERAL_FILE)
+    console.print(page, markup=False, soft_wrap=True)
     return out
 
 

@@ -12,7 +12,9 @@ from versatune_plugin.report.svg import Series, data_url, line_chart
 UNKNOWN = "-"
 Number = float | int | None
 # A chart of a longer run shows every second, third, ... step, as its table does.
-MOST_POINTS = 250
+MOST_POINTS, FEWEST_POINTS = 250, 40
+# Of all domains in one chart: with its table it takes a hundred kilobytes or two.
+MOST_FIGURES = 2500
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,11 @@ def count_cell(value: int) -> Cell:
 
 def thinned(points: Sequence[tuple[int, Mapping[str, Number]]]) -> list[tuple[int, Mapping[str, Number]]]:
     """Every second, third, ... of many points, and the last one."""
-    every = math.ceil(len(points) / MOST_POINTS)
-    kept = list(points[::every]) if every else []
-    return kept if not kept or kept[-1] is points[-1] else [*kept, points[-1]]
+    if not points:
+        return []
+    most = min(max(MOST_FIGURES // len(points[0][1]), FEWEST_POINTS), MOST_POINTS)
+    kept = list(points[:: math.ceil(len(points) / most)])
+    return kept if kept[-1] is points[-1] else [*kept, points[-1]]
 
 
 def curves(
