@@ -14,7 +14,7 @@ Number = float | int | None
 # A chart of a longer run shows every second, third, ... step, as its table does.
 MOST_POINTS, FEWEST_POINTS = 250, 40
 # Of all domains in one chart: with its table it takes a hundred kilobytes or two.
-MOST_FIGURES = 2500
+MOST_FIGURES = 2000
 
 
 @dataclass(frozen=True)
