@@ -15,7 +15,7 @@ from versatune_plugin.report.palette import DARK, PALETTE
 # Narrow, so that letters stay legible on a phone.
 WIDTH, PLOT_HEIGHT, TITLE_HEIGHT, LINE = 440, 210, 26, 18
 # Of a letter at the font's 13 pixels; those of East Asia are twice as wide.
-LETTER = 7.0
+LETTER = 7.6
 TITLE_LETTERS, LEGEND_LETTERS, LABEL_LETTERS = 52, 26, 19
 DASHES = ("", "7 3", "2 3", "9 3 2 3")
 MARKED_POINTS = 8

@@ -17,6 +17,7 @@ from versatune_plugin.report.run_sections import run_sections
 PAGE_FILE = "versatune.html"
 SEVERAL_FILE = "versatune-report.html"
 COMPARISON_FILE = "comparison.json"
+TIME = "%Y-%m-%d %H:%M UTC"
 
 
 def write_report(folders: Sequence[Path], command: str, out: Path | None = None) -> Path:
@@ -35,7 +36,7 @@ def write_report(folders: Sequence[Path], command: str, out: Path | None = None)
     """
     if out is None:
         out = folders[0] / PAGE_FILE if len(folders) == 1 else Path(SEVERAL_FILE)
-    html = report(folders, command, datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))
+    html = report(folders, command, datetime.now(UTC).strftime(TIME))
     if out.is_file() and not is_page(out):
         raise ArtifactError(
             f"{out}: is no page of `axolotl versatune report`, and would be lost: move it, or name another file"
