@@ -127,11 +127,13 @@ class MixtureRun:
         settings = {
             "mixture": section.mixture,
             "options": section.mixture_options.model_dump(mode="json"),
-            "knowledge": str(section.knowledge) if isinstance(section.knowledge, Path) else section.knowledge,
             "prior": by_domain(names, self.prepared.prior),
             "weights": by_domain(names, self.controller.weights),
             "reference": None if reference is None else by_domain(names, reference),
         }
+        if isinstance(section.knowledge, Path):
+            # The file has intervals, which no run needs and a reader does.
+            settings["knowledge"] = str(section.knowledge)
         finished = resumed_at is not None and self.is_finished(resumed_at)
         self._logger.open(settings, resumed_at, self._recorded, finished)
         if resumed_at is None and self.prepared.plan.measuring.heldout:
