@@ -24,7 +24,7 @@ class AnswerRecord(StrictModel):
     Attributes:
         text: hash of the text.
         question: hash of all that was asked beside it.
-        model: the name under which it is served.
+        model: the name under which it is served, and what tells its weights apart (`Server.identity`).
         rotation: which order of the options, from 0.
         probabilities: by domain; null where the answer cannot be used.
         problem: then what it is.
@@ -97,7 +97,7 @@ class KeptAnswers:
 
         Args:
             question: its hash.
-            model: the name under which it is served.
+            model: as in `AnswerRecord`.
         """
         with self._lock:
             return [one for one in self._known.values() if (one.question, one.model) == (question, model)]
