@@ -48,7 +48,7 @@ class Server(ThreadingHTTPServer):
         owner: what `/v1/models` says of who made the server.
         key: needed in each request, or None.
         latency: seconds before an answer.
-        root: where the weights come from, as `/v1/models` says it, or None.
+        facts: what `/v1/models` says of the weights (``root``), and of anything else.
         altered: makes of an answer to a path what is sent.
     """
 
@@ -68,7 +68,7 @@ class Server(ThreadingHTTPServer):
         self.models: list[str] = ["judge"]
         self.key: str | None = None
         self.latency = 0.0
-        self.root: str | None = None
+        self.facts: dict[str, Any] = {}
         self.altered: Callable[[str, dict[str, Any]], dict[str, Any]] = lambda path, answer: answer
         self.open = self.most_open = 0
         self.lock = threading.Lock()
@@ -89,8 +89,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         if self.path == "/v1/models":
             cards = [{"id": name, "owned_by": self.server.owner, "max_model_len": 512} for name in self.server.models]
-            if self.server.root is not None:
-                cards = [card | {"root": self.server.root} for card in cards]
+            cards = [card | self.server.facts for card in cards]
             self.send(200, {}, json.dumps({"object": "list", "data": cards}).encode())
         elif self.path == "/version":
             self.send(200, {}, b'{"version": "0.11.0"}')

@@ -165,18 +165,19 @@ class TestJudgements:
 class TestWeights:
     def test_other_weights_of_one_name_do_not_share_the_work(self, server: Server) -> None:
         with faulty_server.serving() as other:
-            server.root, other.root = "meta-llama/Llama-3.1-8B", "/data/models/Llama-3.1-8B/"
+            server.facts = {"root": "meta-llama/Llama-3.1-8B"}
+            other.facts = {"root": "/data/models/Llama-3.1-8B/"}
             served_model(Servers([server.url, other.url], None, 1), None, "--judge-model")
-            other.root = "meta-llama/Llama-3.1-70B"
+            other.facts = {"root": "meta-llama/Llama-3.1-70B"}
             with pytest.raises(ConfigurationError, match=r"root: Llama-3.1-8B\), but .*root: Llama-3.1-70B\): servers"):
                 served_model(Servers([server.url, other.url], None, 1), None, "--judge-model")
 
     def test_answers_of_other_weights_are_not_used_again(self, server: Server, tmp_path: Any) -> None:
-        server.root = "a/small"
+        server.facts = {"root": "a/small"}
         first = made(server, tmp_path / "answers.jsonl")
         first.probabilities(TEXTS)
         before = len(server.asked)
-        server.root = "a/large"
+        server.facts = {"root": "a/large"}
         second = made(server, tmp_path / "answers.jsonl")
         second.probabilities(TEXTS)
         assert len(server.asked) == 2 * before
@@ -184,6 +185,17 @@ class TestWeights:
 
 
 class TestGateways:
+    @pytest.mark.parametrize(
+        "odd", ["\ud800", -math.inf, math.nan, 10**50, {"n": "\udfff"}, json.loads('{"a":' * 99 + "1" + "}" * 99)]
+    )
+    def test_what_no_file_can_hold_is_left_out(self, server: Server, odd: Any) -> None:
+        server.facts = {"root": odd, "max_model_len": odd, "meta": odd}
+        server.altered = lambda path, answer: answer | {"usage": {"prompt_tokens": 10**50, "completion_tokens": -1}}
+        judge = made(server)
+        assert judge.probabilities(TEXTS).shape == (4, 3)
+        assert (judge.tokens(), judge.settings()["weights"]) == ((0, 0), {})
+        assert not {"root", "max_model_len", "meta"} & set(judge.describe()["server"])
+
     @pytest.mark.parametrize("status", [401, 403, 302])
     def test_what_lets_nothing_but_the_api_through(
         self, server: Server, monkeypatch: pytest.MonkeyPatch, status: int

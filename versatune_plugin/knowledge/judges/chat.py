@@ -37,6 +37,8 @@ FILTERED = "content_filter"
 SURE_OF_LABELS = 0.5
 # Tokens of a number with its key, and of what a model that thinks aloud may write before.
 _TOKENS_OF_A_LABEL, _TOKENS_OF_THOUGHT = 16, 64
+# What a server may say that one answer took.
+_MOST_TOKENS = 1_000_000_000
 
 
 class ChatJudge:
@@ -253,4 +255,4 @@ def _listed(choice: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
 
 def _count(usage: Any, name: str) -> int:
     value = usage.get(name) if isinstance(usage, Mapping) else None
-    return value if type(value) is int and value >= 0 else 0
+    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else 0

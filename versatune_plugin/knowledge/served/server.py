@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -9,6 +10,7 @@ from typing import Any
 
 from versatune_plugin.errors import ConfigurationError, printable
 from versatune_plugin.knowledge.served.client import Servers
+from versatune_plugin.schema.json_text import parse_json
 from versatune_plugin.schema.wording import counted
 
 VLLM, SGLANG, LLAMA_CPP, OTHER = "vLLM", "SGLang", "llama.cpp", "other"
@@ -126,7 +128,7 @@ def _served(servers: Servers, url: str, model: str | None, option: str) -> Serve
     listed, headers = servers.look(url, "models")
     cards = listed.get("data") if listed is not None else None
     cards = [card for card in cards if isinstance(card, Mapping)] if isinstance(cards, Sequence) else []
-    names = [str(card["id"]) for card in cards if isinstance(card.get("id"), str)]
+    names = [card["id"] for card in cards if isinstance(card.get("id"), str) and _can_be_kept(card["id"])]
     chosen = model or (names[0] if len(names) == 1 else None)
     if chosen is None:
         raise ConfigurationError(f"{url} {_serves(names)}: name the model with {option}")
@@ -143,8 +145,7 @@ def _served(servers: Servers, url: str, model: str | None, option: str) -> Serve
 def _weights(facts: Mapping[str, Any]) -> dict[str, Any]:
     # A folder's own name, or a model's without its owner: a model may lie somewhere else on each machine.
     paths = {name: PurePosixPath(facts[name]).name for name in _PATHS if isinstance(facts.get(name), str)}
-    meta = facts.get("meta")
-    return {**paths, **(_plain(meta, _TRAITS) if isinstance(meta, Mapping) else {})}
+    return {**paths, **_plain(facts.get("meta"), _TRAITS)}
 
 
 def _of_kind(servers: Servers, url: str, kind: str) -> dict[str, Any]:
@@ -157,13 +158,25 @@ def _of_kind(servers: Servers, url: str, kind: str) -> dict[str, Any]:
         props = servers.look(url, "props", of_api=False)[0] or {}
         settings = props.get("default_generation_settings")
         defaults = settings.get("params") if isinstance(settings, Mapping) else None
-        own = _plain(defaults or {}, ("temperature", "top_k", "top_p", "min_p", "repeat_penalty"))
+        own = _plain(defaults, ("temperature", "top_k", "top_p", "min_p", "repeat_penalty"))
         return {**_plain(props, ("build_info", "model_ftype", "total_slots")), "its_own_sampling": own}
     return {}
 
 
-def _plain(found: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    return {name: found[name] for name in names if isinstance(found.get(name), str | int | float | dict)}
+def _plain(found: Any, names: Sequence[str]) -> dict[str, Any]:
+    if not isinstance(found, Mapping):
+        return {}
+    kept = {name: found[name] for name in names if isinstance(found.get(name), str | int | float | dict)}
+    return {name: value for name, value in kept.items() if _can_be_kept(value)}
+
+
+def _can_be_kept(value: Any) -> bool:
+    """Whether a file of ours can hold it: no half characters, no NaN, no number or depth beyond what we read."""
+    try:
+        parse_json(json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8"))
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _serves(names: Sequence[str]) -> str:
