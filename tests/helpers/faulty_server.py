@@ -157,7 +157,8 @@ class Handler(BaseHTTPRequestHandler):
 def completion(server: Server, body: dict[str, Any]) -> dict[str, Any]:
     texts = [server.write(body["seed"] + number, body) for number in range(body["n"])]
     choices = [{"index": number, "text": text, "finish_reason": "length"} for number, text in enumerate(texts)]
-    return {"choices": choices, "usage": {"prompt_tokens": 1, "completion_tokens": 8 * body["n"]}}
+    usage = {"prompt_tokens": 1, "completion_tokens": body.get("max_tokens", 8) * body["n"]}
+    return {"choices": choices, "usage": usage}
 
 
 def written(seed: int, body: dict[str, Any]) -> str:

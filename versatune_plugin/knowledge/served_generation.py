@@ -13,7 +13,7 @@ from versatune_plugin.errors import ConfigurationError
 from versatune_plugin.knowledge.generation import GeneratedText, StartToken, TextBatch
 from versatune_plugin.knowledge.options import DetectionOptions
 from versatune_plugin.knowledge.served.client import Refused, Servers
-from versatune_plugin.knowledge.served.server import SENTENCE, Server, sampling, served_model, server_tokens
+from versatune_plugin.knowledge.served.server import LLAMA_CPP, SENTENCE, Server, sampling, served_model, server_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -25,6 +25,8 @@ LEAST_COMPARED, LEAST_DIFFERENT = 16, 0.6
 LEAST_TOKENS = 8
 _SEEDS = 2**31
 _FILTERED = "content_filter"
+# Servers may count a token more or less.
+_NEARLY = 0.75
 
 
 @dataclass(frozen=True)
@@ -158,12 +160,23 @@ class ServedSampler:
                 f"the server of {name} leaves texts out for what they say ({_FILTERED}), so the others say nothing "
                 "about the model: give another server"
             )
+        counted = {key: value for key, value in usage.items() if type(value) is int} if isinstance(usage, dict) else {}
         # Of servers that count the start once for every text, too.
-        read = usage.get("prompt_tokens") if isinstance(usage, dict) else None
-        if type(read) is int and read > 1 and read != request.count:
+        read = counted.get("prompt_tokens", 0)
+        if read > 1 and read != request.count:
             raise ConfigurationError(
                 f"the server of {name} says that it read {read} tokens, where it was given the start token alone: it "
                 "adds tokens of its own, or takes ids for text. Give another server (vLLM, SGLang, llama.cpp)"
+            )
+        most, wrote = self._options.max_new_tokens, counted.get("completion_tokens", 0)
+        cut = all(one.get("finish_reason") == "length" for one in choices)
+        # llama.cpp counts those of one text.
+        least = _NEARLY * most * (1 if self._server.kind == LLAMA_CPP else request.count)
+        if wrote * _NEARLY > most * request.count or (cut and 0 < wrote < least):
+            raise ConfigurationError(
+                f"the server of {name} says that it wrote {wrote:,} tokens for {request.count} texts cut at {most:,} "
+                "tokens each: it has a limit of its own (its context, say). Give it more room, or another "
+                "--max-new-tokens"
             )
 
     def _body(self, first: int, count: int) -> dict[str, Any]:

@@ -81,6 +81,15 @@ class TestTexts:
         server.altered = lambda path, answer: answer | {"usage": usage}
         assert len(texts(server, tiny)) == 16
 
+    @pytest.mark.parametrize("wrote", [16 * 8, 2000])
+    def test_a_limit_that_is_not_the_one_asked_for(self, server: Server, tiny: Tiny, wrote: int) -> None:
+        server.altered = lambda path, answer: answer | {"usage": {"completion_tokens": wrote}}
+        with pytest.raises(ConfigurationError, match=f"it wrote {wrote:,} tokens for 8 texts cut at 128 tokens"):
+            texts(server, tiny)
+        # Where texts end by themselves they may be short.
+        altered(server, lambda choices: [one | {"finish_reason": "stop"} for one in choices])
+        assert len(texts(server, tiny)) == 16
+
     def test_texts_that_are_left_out_for_what_they_say(self, server: Server, tiny: Tiny) -> None:
         altered(server, lambda choices: [choices[0] | {"finish_reason": "content_filter"}, *choices[1:]])
         with pytest.raises(ConfigurationError, match=r"leaves texts out for what they say \(content_filter\)"):
