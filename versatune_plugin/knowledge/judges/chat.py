@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from versatune_plugin.errors import ConfigurationError
-from versatune_plugin.knowledge.judges.answers import AnswerRecord, KeptAnswers, Key
+from versatune_plugin.errors import ArtifactError, ConfigurationError
+from versatune_plugin.knowledge.judges.answers import REMEDY, AnswerRecord, KeptAnswers, Key
 from versatune_plugin.knowledge.judges.question import (
     MOST_LISTED,
     QUESTION,
@@ -113,6 +113,7 @@ class ChatJudge:
 
         Raises:
             ConfigurationError: no answer, see `Servers`; those that came are kept.
+            ArtifactError: a kept answer is not of these domains.
         """
         wanted = [(text, rotation) for text in dict.fromkeys(texts) for rotation in range(self._rotations)]
         missing = [one for one in wanted if self._answers.get(self._key(*one)) is None]
@@ -124,8 +125,11 @@ class ChatJudge:
         rows = []
         for text in texts:
             keys = [self._key(text, rotation) for rotation in range(self._rotations)]
-            found = [answer for key in keys if (answer := self._answers.get(key)) is not None]
-            rows.append(mean_over_orders([one.probabilities for one in found], len(self._questions.domains)))
+            found = [answer.probabilities for key in keys if (answer := self._answers.get(key)) is not None]
+            k = len(self._questions.domains)
+            if any(row is not None and len(row) != k for row in found):
+                raise ArtifactError(f"{self._answers.path} has an answer that is not of {k} domains; {REMEDY}")
+            rows.append(mean_over_orders(found, k))
         return np.array(rows, dtype=np.float64)
 
     def settings(self) -> dict[str, Any]:
