@@ -157,16 +157,18 @@ class Servers:
         waiting: deque[Future[Answered]] = deque()
         jobs: SimpleQueue[tuple[Asked, Future[Answered]] | None] = SimpleQueue()
         failures: list[BaseException] = []
+        # Of these questions alone: who catches their failure may ask others.
+        stopped = self._stopped = threading.Event()
 
         def work() -> None:
-            while (job := jobs.get()) is not None and not self._stopped.is_set():
+            while (job := jobs.get()) is not None and not stopped.is_set():
                 question, future = job
                 try:
                     future.set_result(answer(question))
                 except BaseException as error:
                     if not isinstance(error, _Stopped):
                         failures.append(error)
-                    self._stopped.set()
+                    stopped.set()
 
         def next_answer() -> Answered:
             while True:
@@ -194,7 +196,7 @@ class Servers:
             ended = True
         finally:
             if not ended:
-                self._stopped.set()
+                stopped.set()
             for _ in threads:
                 jobs.put(None)
             for thread in threads if ended else ():
