@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from versatune_plugin.artifacts.io import append_json_lines, checked, read_json_lines, write_json_lines
 from versatune_plugin.errors import ArtifactError
@@ -14,6 +15,7 @@ from versatune_plugin.schema.model import Count, Share, StrictModel
 
 KIND = "versatune.knowledge_answers"
 SCHEMA = 1
+SUM_TOLERANCE = 1e-6
 REMEDY = "remove it: its texts are asked about anew, and paid for anew"
 Key = tuple[str, str, str, int]
 
@@ -24,7 +26,7 @@ class AnswerRecord(StrictModel):
     Attributes:
         text: hash of the text.
         question: hash of all that was asked beside it.
-        model: the name under which it is served.
+        model: the name under which it is served, and what tells its weights apart (`Server.identity`).
         rotation: which order of the options, from 0.
         probabilities: by domain; null where the answer cannot be used.
         problem: then what it is.
@@ -42,6 +44,14 @@ class AnswerRecord(StrictModel):
     total: float = Field(ge=0)
     read: Count
     written: Count
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if (self.probabilities is None) == (self.problem is None):
+            raise ValueError("has probabilities and a problem, or neither")
+        if self.probabilities is not None and abs(math.fsum(self.probabilities) - 1) > SUM_TOLERANCE:
+            raise ValueError(f"has probabilities that sum to {math.fsum(self.probabilities):.6g}, not to 1")
+        return self
 
     @property
     def key(self) -> Key:
@@ -97,7 +107,7 @@ class KeptAnswers:
 
         Args:
             question: its hash.
-            model: the name under which it is served.
+            model: as in `AnswerRecord`.
         """
         with self._lock:
             return [one for one in self._known.values() if (one.question, one.model) == (question, model)]
