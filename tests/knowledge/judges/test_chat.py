@@ -77,7 +77,9 @@ class TestJudge:
         again = made(served, kept)
         assert np.array_equal(again.probabilities(TEXTS), first[:4])
         assert len(served.asked) == 3 * len(TEXTS) + 1
-        assert again.tokens() == made(served, kept).tokens() > (0, 0)
+        counted = again.tokens()
+        del again
+        assert counted == made(served, kept).tokens() > (0, 0)
         # Another question, another answer.
         made(served, kept, judge_answers="json").probabilities(TEXTS[:1])
         assert len(served.asked) == 3 * len(TEXTS) + 1 + 3
@@ -92,6 +94,15 @@ class TestJudge:
             assert np.array_equal(made(served, kept).probabilities(TEXTS), first)
             assert len(served.asked) <= 3
             assert sorted(kept.read_bytes().splitlines()) == sorted(whole.splitlines())
+
+    def test_two_at_once_do_not_pay_twice(self, served: Server, tmp_path: Path) -> None:
+        kept = tmp_path / "answers.jsonl"
+        first = made(served, kept)
+        with pytest.raises(ArtifactError, match="another command keeps its judge's answers there; wait for it"):
+            made(served, kept)
+        first.probabilities(TEXTS)
+        del first
+        made(served, kept).probabilities(TEXTS)
 
     @pytest.mark.parametrize(
         ("change", "said"),
@@ -141,7 +152,8 @@ class TestJudge:
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         assert kept.read_bytes() == before
-        assert made(served, kept).probabilities(TEXTS).shape == (4, 3)
+        # It still has the file for itself, as a command of its own would not.
+        assert judge.probabilities(TEXTS).shape == (4, 3)
 
     def test_more_orders_than_there_are(self, served: Server) -> None:
         with pytest.raises(ConfigurationError, match="--judge-rotations is 4, but 3 domains have 3 cyclic orders"):

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from filelock import FileLock, Timeout
 from pydantic import Field, model_validator
 
 from versatune_plugin.artifacts.io import append_json_lines, checked, read_json_lines, write_json_lines
@@ -66,7 +67,7 @@ class KeptAnswers:
         path: the file, or None to keep the answers in memory alone.
 
     Raises:
-        ArtifactError: the file is damaged, or of another kind.
+        ArtifactError: the file is damaged, or of another kind, or another process keeps its answers there.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -75,6 +76,15 @@ class KeptAnswers:
         self._known: dict[Key, AnswerRecord] = {}
         if path is None:
             return
+        # Two at once would pay for every answer twice. It is let go with this object, or with the process.
+        self._alone = FileLock(path.with_name(f".{path.name}.lock"))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._alone.acquire(timeout=0)
+        except Timeout as error:
+            raise ArtifactError(
+                f"{path}: another command keeps its judge's answers there; wait for it, or choose another --out"
+            ) from error
         header = {"kind": KIND, "schema": SCHEMA}
         lines = read_json_lines(path, may_be_cut=True) if path.exists() else []
         if lines and lines[0] != header:

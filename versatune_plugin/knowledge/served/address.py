@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from versatune_plugin.errors import ConfigurationError
 from versatune_plugin.schema.model import shown
@@ -31,7 +31,7 @@ def address_problems(option: str, urls: Sequence[str]) -> list[str]:
                 f"{option}: an address has no user, password, query or fragment; a key belongs into an environment "
                 f"variable, whose name {option.replace('url', 'key-env')} gives"
             )
-        elif parts.scheme not in ("http", "https") or port == 0 or not _is_clean(url) or not _is_host(parts.hostname):
+        elif parts.scheme not in ("http", "https") or port == 0 or not _is_clean(url) or not _is_host(parts):
             problems.append(f"{option} is {shown(url)}, but should be like http://127.0.0.1:8000 or https://host/v1")
     if not problems and len({base_address(url) for url in urls}) < len(urls):
         problems.append(f"{option} names one server twice: name each once")
@@ -42,11 +42,14 @@ def _is_clean(url: str) -> bool:
     return url.isprintable() and " " not in url
 
 
-def _is_host(name: str | None) -> bool:
+def _is_host(parts: SplitResult) -> bool:
+    name = parts.hostname
     if name is None:
         return False
+    if "[" in parts.netloc:
+        return _IPV6.fullmatch(name) is not None
     labels = name.removesuffix(".").split(".")
-    return _IPV6.fullmatch(name) is not None or all(_LABEL.fullmatch(label) for label in labels)
+    return all(_LABEL.fullmatch(label) for label in labels)
 
 
 def base_address(url: str) -> str:
