@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "knowledge": {"artifacts", "host"},
     # Its runs are runs with the plugin, as a user would start them.
     "reference": {"artifacts", "host", "data", "training", "plugin"},
-    "comparing": {"artifacts", "host", "data"},
+    "comparing": {"artifacts", "mixtures", "host", "data"},
     "report": {"artifacts", "comparing"},
     "evaluation": set(),
     "eval_tasks": {"evaluation"},

@@ -48,6 +48,8 @@ class Server(ThreadingHTTPServer):
         owner: what `/v1/models` says of who made the server.
         key: needed in each request, or None.
         latency: seconds before an answer.
+        facts: what `/v1/models` says of the weights (``root``), and of anything else.
+        altered: makes of an answer to a path what is sent.
     """
 
     daemon_threads = True
@@ -66,6 +68,8 @@ class Server(ThreadingHTTPServer):
         self.models: list[str] = ["judge"]
         self.key: str | None = None
         self.latency = 0.0
+        self.facts: dict[str, Any] = {}
+        self.altered: Callable[[str, dict[str, Any]], dict[str, Any]] = lambda path, answer: answer
         self.open = self.most_open = 0
         self.lock = threading.Lock()
 
@@ -85,6 +89,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         if self.path == "/v1/models":
             cards = [{"id": name, "owned_by": self.server.owner, "max_model_len": 512} for name in self.server.models]
+            cards = [card | self.server.facts for card in cards]
             self.send(200, {}, json.dumps({"object": "list", "data": cards}).encode())
         elif self.path == "/version":
             self.send(200, {}, b'{"version": "0.11.0"}')
@@ -127,7 +132,7 @@ class Handler(BaseHTTPRequestHandler):
         answer = completion(self.server, body) if self.path == "/v1/completions" else judgement(self.server, body)
         with self.server.lock:
             self.server.answered[question] += 1
-        self.send(200, {}, json.dumps(answer).encode())
+        self.send(200, {}, json.dumps(self.server.altered(self.path, answer)).encode())
 
     def allowed(self) -> bool:
         if self.server.key is None or self.headers.get("Authorization") == f"Bearer {self.server.key}":
@@ -152,7 +157,8 @@ class Handler(BaseHTTPRequestHandler):
 def completion(server: Server, body: dict[str, Any]) -> dict[str, Any]:
     texts = [server.write(body["seed"] + number, body) for number in range(body["n"])]
     choices = [{"index": number, "text": text, "finish_reason": "length"} for number, text in enumerate(texts)]
-    return {"choices": choices, "usage": {"prompt_tokens": 1, "completion_tokens": 8 * body["n"]}}
+    usage = {"prompt_tokens": 1, "completion_tokens": body.get("max_tokens", 8) * body["n"]}
+    return {"choices": choices, "usage": usage}
 
 
 def written(seed: int, body: dict[str, Any]) -> str:

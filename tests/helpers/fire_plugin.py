@@ -101,7 +101,7 @@ def _watch_replacing(kill: _Aim, limit: _Aim) -> None:
     """Files that are written under another name and renamed."""
     from versatune_plugin.artifacts import io as artifacts
 
-    write, rename = artifacts._replace, Path.replace
+    write, rename = artifacts.write_text, Path.replace
 
     def written(path: Path, text: str) -> None:
         if limit.hit(path.name):
@@ -118,7 +118,7 @@ def _watch_replacing(kill: _Aim, limit: _Aim) -> None:
             rename(self, target)
         return _kill()
 
-    artifacts._replace = written
+    artifacts.write_text = written
     Path.replace = renamed  # type: ignore[method-assign,assignment]
 
 

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 from versatune_plugin.host.run_settings import KIND_OF
-from versatune_plugin.reference.run import loss_settings
+from versatune_plugin.reference.run import reference_settings
 
 LIGER = "axolotl.integrations.liger.LigerPlugin"
 RAW = {key: f"my {key}" for key in KIND_OF} | {"plugins": ["versatune", "somebody.elses.Plugin", LIGER]}
 
 
 def test_what_shapes_the_loss_is_taken_and_nothing_else() -> None:
-    taken, dropped = loss_settings(RAW | {"liger_rope": True, "lm_eval_tasks": ["hellaswag"]}, None)
+    taken, dropped = reference_settings(RAW | {"liger_rope": True, "lm_eval_tasks": ["hellaswag"]}, None)
     assert dropped == ["somebody.elses.Plugin"]
     assert taken["plugins"] == ["versatune_plugin.VersaTunePlugin", LIGER]
     for key in ("base_model", "adapter", "lora_r", "special_tokens", "chat_template", "sequence_len", "learning_rate"):
@@ -25,7 +25,7 @@ def test_what_shapes_the_loss_is_taken_and_nothing_else() -> None:
 
 
 def test_a_reference_model_of_its_own_brings_its_tokenizer() -> None:
-    taken, _ = loss_settings(RAW, "other")
+    taken, _ = reference_settings(RAW, "other")
     assert taken["base_model"] == "other"
     for key in ("tokenizer_config", "tokenizer_type", "base_model_config", "revision_of_model"):
         assert key not in taken

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -147,11 +147,18 @@ def append_json_lines(path: Path, payloads: Iterable[Mapping[str, Any]], *, sync
     text = json_lines(payloads)
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(text)
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
+        length = path.stat().st_size if path.exists() else 0
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(text)
+                if sync:
+                    file.flush()
+                    os.fsync(file.fileno())
+        except OSError:
+            # Else what another thread appends would continue half a line.
+            with suppress(OSError):
+                os.truncate(path, length)
+            raise
 
 
 def write_json_lines(path: Path, payloads: Iterable[Mapping[str, Any]]) -> None:

@@ -10,6 +10,9 @@ from versatune_plugin.schema.wording import counted
 
 # A share of texts that hardly are texts which a user should see.
 MUCH = 0.05
+VERBALISED = (
+    "its probabilities are those that it wrote as JSON, rounded and over-confident: judge-check calibrates them"
+)
 
 
 def show_knowledge(knowledge: Knowledge, console: Console | None = None) -> None:
@@ -47,6 +50,8 @@ def show_knowledge(knowledge: Knowledge, console: Console | None = None) -> None
     if judge.get("tokens_read"):
         tokens = f"; {judge['tokens_read']:,} tokens read, {judge['tokens_written']:,} written"
     say(console, f"judge: {judge['name']}{model}{quality}{tokens}")
+    if judge.get("verbalised"):
+        say(console, VERBALISED)
     for warning in judge.get("warnings", ()):
         say(console, f"warning: {warning}", style="yellow")
     say(

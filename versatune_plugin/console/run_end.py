@@ -37,7 +37,7 @@ def show_end(output_dir: Path) -> None:
 def _moved(record: Sequence[Mapping[str, Any]]) -> Table:
     start = record[0]
     weights = [start["weights"], *(line["weights"] for line in record if line["kind"] in WEIGHT_LINES)]
-    losses = [line["loss"] for line in record if line.get("loss") is not None]
+    losses = [line["loss"] for line in record if line["kind"] != "test" and line.get("loss") is not None]
     reference = start.get("reference")
     columns = ["domain", "weight at start", "weight at end"]
     columns += ["loss at start", "loss at end"] if losses else []

@@ -13,16 +13,20 @@ from versatune_plugin.errors import ConfigurationError
 from versatune_plugin.knowledge.generation import GeneratedText, StartToken, TextBatch
 from versatune_plugin.knowledge.options import DetectionOptions
 from versatune_plugin.knowledge.served.client import Refused, Servers
-from versatune_plugin.knowledge.served.server import SENTENCE, Server, sampling, served_model, server_tokens
+from versatune_plugin.knowledge.served.server import LLAMA_CPP, SENTENCE, Server, sampling, served_model, server_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-# Of this many texts or more, half must differ: fewer do where a server passes over temperature or seed.
-LEAST_COMPARED = 16
+# Of this many texts or more, this share must differ: fewer do where a server passes over temperature or seed, or gives
+# the texts of one request one seed.
+LEAST_COMPARED, LEAST_DIFFERENT = 16, 0.6
 # A shorter text may well come twice.
 LEAST_TOKENS = 8
 _SEEDS = 2**31
+_FILTERED = "content_filter"
+# Servers may count a token more or less.
+_NEARLY = 0.75
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,9 @@ class ServedSampler:
         self._tokenizer = tokenizer
         self._options = options
         self._start = StartToken.of(tokenizer)
+        # Of the texts so far, in all batches: servers may repeat themselves from one request to the next.
+        self._long = 0
+        self._different: set[str] = set()
         self._base = int(np.random.SeedSequence([options.seed, 0x5EED]).generate_state(1)[0]) % _SEEDS
 
     @classmethod
@@ -79,6 +86,7 @@ class ServedSampler:
         return {
             "kind": self._server.kind,
             "model": self._server.model,
+            "weights": dict(self._server.weights),
             "request": self._body(0, self._options.texts_per_request),
         }
 
@@ -132,18 +140,44 @@ class ServedSampler:
                 f"{self._options.max_new_tokens} tokens and spells out every sampling parameter: a server must take "
                 "these. Should it be the number of texts, give --texts-per-request 1)"
             ) from None
-        choices = answer.get("choices")
-        texts = [
-            choice["text"].encode("utf-8", "replace").decode("utf-8")
-            for choice in (choices if isinstance(choices, list) else [])
-            if isinstance(choice, dict) and isinstance(choice.get("text"), str)
-        ]
+        choices = [one for one in answer["choices"] if isinstance(one, dict) and isinstance(one.get("text"), str)]
+        # Some servers give them as they are ready.
+        if all(type(one.get("index")) is int for one in choices):
+            choices.sort(key=lambda one: one["index"])
+        self._check_request_was_taken(request, answer.get("usage"), choices)
+        texts = [one["text"].encode("utf-8", "replace").decode("utf-8") for one in choices]
         if len(texts) != request.count:
             raise ConfigurationError(
                 f"the server of {self._server.model} was asked for {request.count} texts and gave {len(texts)}: give "
                 "--texts-per-request 1, or another server"
             )
         return texts
+
+    def _check_request_was_taken(self, request: _Request, usage: Any, choices: Sequence[dict[str, Any]]) -> None:
+        name = self._server.model
+        if any(one.get("finish_reason") == _FILTERED for one in choices):
+            raise ConfigurationError(
+                f"the server of {name} leaves texts out for what they say ({_FILTERED}), so the others say nothing "
+                "about the model: give another server"
+            )
+        counted = {key: value for key, value in usage.items() if type(value) is int} if isinstance(usage, dict) else {}
+        # Of servers that count the start once for every text, too.
+        read = counted.get("prompt_tokens", 0)
+        if read > 1 and read != request.count:
+            raise ConfigurationError(
+                f"the server of {name} says that it read {read} tokens, where it was given the start token alone: it "
+                "adds tokens of its own, or takes ids for text. Give another server (vLLM, SGLang, llama.cpp)"
+            )
+        most, wrote = self._options.max_new_tokens, counted.get("completion_tokens", 0)
+        cut = all(one.get("finish_reason") == "length" for one in choices)
+        # llama.cpp counts those of one text.
+        least = _NEARLY * most * (1 if self._server.kind == LLAMA_CPP else request.count)
+        if wrote * _NEARLY > most * request.count or (cut and 0 < wrote < least):
+            raise ConfigurationError(
+                f"the server of {name} says that it wrote {wrote:,} tokens for {request.count} texts cut at {most:,} "
+                "tokens each: it has a limit of its own (its context, say). Give it more room, or another "
+                "--max-new-tokens"
+            )
 
     def _body(self, first: int, count: int) -> dict[str, Any]:
         return {
@@ -163,8 +197,11 @@ class ServedSampler:
 
     def _check_variety(self, made: Sequence[GeneratedText]) -> None:
         long = [one.text for one in made if one.tokens >= LEAST_TOKENS]
-        if len(long) >= LEAST_COMPARED and len(set(long)) < len(long) / 2:
+        self._long += len(long)
+        self._different.update(long)
+        different = len(self._different)
+        if self._long >= LEAST_COMPARED and different < LEAST_DIFFERENT * self._long:
             raise ConfigurationError(
-                f"of {len(long)} texts with seeds of their own only {len(set(long))} differ: the server of "
+                f"of {self._long} texts with seeds of their own only {different} differ: the server of "
                 f"{self._server.model} passes over `seed` or `temperature`, so its texts say nothing about the model"
             )

@@ -63,7 +63,7 @@ def measure_references(
     """
     from axolotl.loaders import load_tokenizer
 
-    from versatune_plugin.reference.run import forget_plugins, loss_settings
+    from versatune_plugin.reference.run import forget_plugins, reference_settings
     from versatune_plugin.training.run_plan import plan_run
 
     cfg, section = load_run_config(config_path)
@@ -75,7 +75,7 @@ def measure_references(
     plan, table = plan_run(cfg, section.model_copy(update={"reference": None}))
     if plan.measuring.heldout == 0:
         raise ConfigurationError("`versatune.heldout` is 0, so there is nothing to measure; set it to 16 or more")
-    settings, dropped = loss_settings(raw, model)
+    settings, dropped = reference_settings(raw, model)
     if dropped:
         tell(f"of the run's plugins, reference runs leave out {', '.join(dropped)}")
     made_under = _made_under(settings, epochs, plan, table, tokenizer)

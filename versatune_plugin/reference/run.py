@@ -1,6 +1,4 @@
-"""A fine-tuning run of our own in this process, with what shapes the loss of the user's run and nothing else of it.
-
-Trackers, uploads, evaluations and whatever other plugins do after training belong to the user's run alone.
+"""A fine-tuning run of the reference model in this process, with what shapes the loss of the user's run.
 
 Tested with axolotl 0.19.0.
 """
@@ -10,12 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from versatune_plugin.host.other_plugins import ENGINE_PLUGINS, TRAINING_PLUGINS, keys_of
-from versatune_plugin.host.run_settings import KIND_OF, SHAPES_THE_LOSS
-from versatune_plugin.host.startup import PLUGIN, PLUGIN_NAMES
+from versatune_plugin.host.loss_settings import loss_settings
 from versatune_plugin.plugin import VersaTunePlugin
 
-TAKEN_PLUGINS = (*TRAINING_PLUGINS, *ENGINE_PLUGINS)
 # Of these the rows that the run has are already the outcome.
 ALREADY_APPLIED = (
     "val_set_size", "test_datasets", "dataset_exact_deduplication", "dataset_shard_num", "dataset_shard_idx",
@@ -27,8 +22,8 @@ OF_THE_MODEL = (
 )  # fmt: skip
 
 
-def loss_settings(raw: Mapping[str, Any], model: str | None) -> tuple[dict[str, Any], list[str]]:
-    """What of a configuration decides how low a loss is reached, as it would stand in a YAML.
+def reference_settings(raw: Mapping[str, Any], model: str | None) -> tuple[dict[str, Any], list[str]]:
+    """What of a configuration the runs of the reference model take, as it would stand in a YAML.
 
     Args:
         raw: an Axolotl configuration as a user wrote it.
@@ -37,22 +32,11 @@ def loss_settings(raw: Mapping[str, Any], model: str | None) -> tuple[dict[str, 
     Returns:
         The settings, without data sets, length and output directory; the names of the plugins that are left out.
     """
-    from axolotl.integrations.base import load_plugin
-
-    named = [name for name in raw.get("plugins") or [] if name not in PLUGIN_NAMES]
-    plugins = [name for name in named if name in TAKEN_PLUGINS]
-    of_plugins = {key for name in plugins for key in keys_of(load_plugin(name))}
-    taken = {
-        key: value
-        for key, value in raw.items()
-        if (KIND_OF.get(key) in (*SHAPES_THE_LOSS, "whole data set") and key not in ALREADY_APPLIED)
-        or key in of_plugins
-    }
+    taken, left_out = loss_settings(raw, kinds=("whole data set",), without=ALREADY_APPLIED)
     taken.pop("datasets", None)
     if model is not None:
         taken = {key: value for key, value in taken.items() if key not in OF_THE_MODEL} | {"base_model": model}
-    taken |= {"plugins": [PLUGIN, *plugins], "save_strategy": "no", "eval_strategy": "no"}
-    return taken, [name for name in named if name not in TAKEN_PLUGINS]
+    return taken, left_out
 
 
 def load_alone(settings: Mapping[str, Any]) -> tuple[Any, VersaTunePlugin]:

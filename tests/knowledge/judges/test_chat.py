@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,7 +77,9 @@ class TestJudge:
         again = made(served, kept)
         assert np.array_equal(again.probabilities(TEXTS), first[:4])
         assert len(served.asked) == 3 * len(TEXTS) + 1
-        assert again.tokens() == made(served, kept).tokens() > (0, 0)
+        counted = again.tokens()
+        del again
+        assert counted == made(served, kept).tokens() > (0, 0)
         # Another question, another answer.
         made(served, kept, judge_answers="json").probabilities(TEXTS[:1])
         assert len(served.asked) == 3 * len(TEXTS) + 1 + 3
@@ -90,6 +94,15 @@ class TestJudge:
             assert np.array_equal(made(served, kept).probabilities(TEXTS), first)
             assert len(served.asked) <= 3
             assert sorted(kept.read_bytes().splitlines()) == sorted(whole.splitlines())
+
+    def test_two_at_once_do_not_pay_twice(self, served: Server, tmp_path: Path) -> None:
+        kept = tmp_path / "answers.jsonl"
+        first = made(served, kept)
+        with pytest.raises(ArtifactError, match="another command keeps its judge's answers there; wait for it"):
+            made(served, kept)
+        first.probabilities(TEXTS)
+        del first
+        made(served, kept).probabilities(TEXTS)
 
     @pytest.mark.parametrize(
         ("change", "said"),
@@ -106,6 +119,41 @@ class TestJudge:
         kept.write_bytes(kept.read_bytes().replace(change, said, 1))
         with pytest.raises(ArtifactError, match="remove it: its texts are asked about anew"):
             KeptAnswers(kept)
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ([1.0, 0.0, 0.5], "probabilities that sum to 1.5, not to 1"),
+            (None, "has probabilities and a problem, or neither"),
+            ([0.5, 0.5], "has an answer that is not of 3 domains; remove it"),
+        ],
+    )
+    def test_probabilities_that_were_edited_are_refused(
+        self, served: Server, tmp_path: Path, change: list[float] | None, said: str
+    ) -> None:
+        kept = tmp_path / "answers.jsonl"
+        made(served, kept).probabilities(TEXTS)
+        header, *lines = map(json.loads, kept.read_text().splitlines())
+        lines[-1]["probabilities"] = change
+        kept.write_text("".join(json.dumps(line) + "\n" for line in [header, *lines]))
+        with pytest.raises(ArtifactError, match=said):
+            made(served, kept).probabilities(TEXTS)
+
+    def test_what_a_full_disk_cut_off_is_not_continued(self, served: Server, tmp_path: Path) -> None:
+        kept = tmp_path / "answers.jsonl"
+        judge = made(served, kept)
+        judge.probabilities(TEXTS[:1])
+        before = kept.read_bytes()
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 50, limits[1]))
+        try:
+            with pytest.raises(ArtifactError, match="cannot be written"):
+                judge.probabilities(TEXTS)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert kept.read_bytes() == before
+        # It still has the file for itself, as a command of its own would not.
+        assert judge.probabilities(TEXTS).shape == (4, 3)
 
     def test_more_orders_than_there_are(self, served: Server) -> None:
         with pytest.raises(ConfigurationError, match="--judge-rotations is 4, but 3 domains have 3 cyclic orders"):

@@ -149,6 +149,23 @@ def test_a_failure_does_not_wait_for_a_server_that_takes_its_time(server: Server
         assert time.monotonic() - began < 5
 
 
+def test_after_a_failure_others_may_be_asked(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FAULTS, "500", (400, {}, b'{"error": {"message": "bad seed"}}'))
+    server.faults = lambda path, body: ["500"] if body["seed"] == 3 else []
+    servers = Servers([server.url], None, 2)
+
+    def ask(seed: int) -> str:
+        return str(servers.ask("completions", BODY | {"seed": seed})["choices"][0]["text"])
+
+    with pytest.raises(Refused, match="bad seed"):
+        list(servers.ask_each(range(9), ask))
+    found: list[str] = []
+    again = threading.Thread(target=lambda: found.extend(servers.ask_each(range(10, 19), ask)), daemon=True)
+    again.start()
+    again.join(10)
+    assert found == [faulty_server.written(seed, {}) for seed in range(10, 19)]
+
+
 def test_threads_end_with_their_questions(server: Server) -> None:
     servers = Servers([server.url], None, 4)
     before = {thread for thread in threading.enumerate() if thread.name == "asking"}

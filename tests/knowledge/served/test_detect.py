@@ -184,6 +184,7 @@ def test_a_server_without_log_probabilities_is_asked_for_json(
     assert finished.status == 0, finished.output
     judge = json.loads((tmp_path / "knowledge.json").read_text())["judge"]
     assert (judge["answers"], judge["verbalised"]) == ("json", True)
+    assert "those that it wrote as JSON, rounded and over-confident" in " ".join(finished.output.split())
     formats = [body["response_format"] for _, body in server.asked if "response_format" in body]
     assert len(formats) == 80 * 3
     assert formats[0]["json_schema"]["schema"]["required"] == ["A", "B", "C"]

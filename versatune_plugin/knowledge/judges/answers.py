@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from filelock import FileLock, Timeout
+from pydantic import Field, model_validator
 
 from versatune_plugin.artifacts.io import append_json_lines, checked, read_json_lines, write_json_lines
 from versatune_plugin.errors import ArtifactError
@@ -14,6 +16,7 @@ from versatune_plugin.schema.model import Count, Share, StrictModel
 
 KIND = "versatune.knowledge_answers"
 SCHEMA = 1
+SUM_TOLERANCE = 1e-6
 REMEDY = "remove it: its texts are asked about anew, and paid for anew"
 Key = tuple[str, str, str, int]
 
@@ -24,7 +27,7 @@ class AnswerRecord(StrictModel):
     Attributes:
         text: hash of the text.
         question: hash of all that was asked beside it.
-        model: the name under which it is served.
+        model: the name under which it is served, and what tells its weights apart (`Server.identity`).
         rotation: which order of the options, from 0.
         probabilities: by domain; null where the answer cannot be used.
         problem: then what it is.
@@ -43,6 +46,14 @@ class AnswerRecord(StrictModel):
     read: Count
     written: Count
 
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if (self.probabilities is None) == (self.problem is None):
+            raise ValueError("has probabilities and a problem, or neither")
+        if self.probabilities is not None and abs(math.fsum(self.probabilities) - 1) > SUM_TOLERANCE:
+            raise ValueError(f"has probabilities that sum to {math.fsum(self.probabilities):.6g}, not to 1")
+        return self
+
     @property
     def key(self) -> Key:
         """What it is known by."""
@@ -56,7 +67,7 @@ class KeptAnswers:
         path: the file, or None to keep the answers in memory alone.
 
     Raises:
-        ArtifactError: the file is damaged, or of another kind.
+        ArtifactError: the file is damaged, or of another kind, or another process keeps its answers there.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -65,6 +76,15 @@ class KeptAnswers:
         self._known: dict[Key, AnswerRecord] = {}
         if path is None:
             return
+        # Two at once would pay for every answer twice. It is let go with this object, or with the process.
+        self._alone = FileLock(path.with_name(f".{path.name}.lock"))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._alone.acquire(timeout=0)
+        except Timeout as error:
+            raise ArtifactError(
+                f"{path}: another command keeps its judge's answers there; wait for it, or choose another --out"
+            ) from error
         header = {"kind": KIND, "schema": SCHEMA}
         lines = read_json_lines(path, may_be_cut=True) if path.exists() else []
         if lines and lines[0] != header:
@@ -97,7 +117,7 @@ class KeptAnswers:
 
         Args:
             question: its hash.
-            model: the name under which it is served.
+            model: as in `AnswerRecord`.
         """
         with self._lock:
             return [one for one in self._known.values() if (one.question, one.model) == (question, model)]

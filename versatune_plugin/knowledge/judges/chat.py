@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from versatune_plugin.errors import ConfigurationError
-from versatune_plugin.knowledge.judges.answers import AnswerRecord, KeptAnswers, Key
+from versatune_plugin.errors import ArtifactError, ConfigurationError
+from versatune_plugin.knowledge.judges.answers import REMEDY, AnswerRecord, KeptAnswers, Key
 from versatune_plugin.knowledge.judges.question import (
     MOST_LISTED,
     QUESTION,
@@ -22,7 +22,8 @@ from versatune_plugin.knowledge.judges.question import (
     request,
 )
 from versatune_plugin.knowledge.served.client import Refused, Servers
-from versatune_plugin.knowledge.served.server import OTHER, Server, served_model
+from versatune_plugin.knowledge.served.server import OTHER, Server, sampling, served_model
+from versatune_plugin.schema.wording import counted
 
 if TYPE_CHECKING:
     from versatune_plugin.knowledge.judges.registry import JudgeContext
@@ -30,10 +31,14 @@ if TYPE_CHECKING:
 # Shows whether a server gives log-probabilities; any text would do.
 TRIAL = "The court dismissed the appeal."
 LOGPROBS, JSON = "logprobs", "json"
+# What hosted servers call a question that they do not take, or an answer that they do not give, for what it says.
+FILTERED = "content_filter"
 # Of the probability of an answer's first token, a judge that understood puts more than this on letters.
 SURE_OF_LABELS = 0.5
 # Tokens of a number with its key, and of what a model that thinks aloud may write before.
 _TOKENS_OF_A_LABEL, _TOKENS_OF_THOUGHT = 16, 64
+# What a server may say that one answer took.
+_MOST_TOKENS = 1_000_000_000
 
 
 class ChatJudge:
@@ -108,6 +113,7 @@ class ChatJudge:
 
         Raises:
             ConfigurationError: no answer, see `Servers`; those that came are kept.
+            ArtifactError: a kept answer is not of these domains.
         """
         wanted = [(text, rotation) for text in dict.fromkeys(texts) for rotation in range(self._rotations)]
         missing = [one for one in wanted if self._answers.get(self._key(*one)) is None]
@@ -119,15 +125,19 @@ class ChatJudge:
         rows = []
         for text in texts:
             keys = [self._key(text, rotation) for rotation in range(self._rotations)]
-            found = [answer for key in keys if (answer := self._answers.get(key)) is not None]
-            rows.append(mean_over_orders([one.probabilities for one in found], len(self._questions.domains)))
+            found = [answer.probabilities for key in keys if (answer := self._answers.get(key)) is not None]
+            k = len(self._questions.domains)
+            if any(row is not None and len(row) != k for row in found):
+                raise ArtifactError(f"{self._answers.path} has an answer that is not of {k} domains; {REMEDY}")
+            rows.append(mean_over_orders(found, k))
         return np.array(rows, dtype=np.float64)
 
     def settings(self) -> dict[str, Any]:
-        """Model, question and orders; addresses decide nothing. See `Judge.settings`."""
+        """Model, its weights, question and orders; addresses decide nothing. See `Judge.settings`."""
         return {
             "name": "http",
             "model": self._server.model,
+            "weights": dict(self._server.weights),
             "question": self._questions.hash,
             "answers": JSON if self._questions.as_json else LOGPROBS,
             "rotations": self._rotations,
@@ -136,7 +146,7 @@ class ChatJudge:
     def describe(self) -> dict[str, Any]:
         """The settings, what the servers are, and how many of the answers that are kept could not be used."""
         trial = key_of_text(TRIAL)
-        found = [one for one in self._answers.of(self._questions.hash, self._server.model) if one.text != trial]
+        found = [one for one in self._answers.of(self._questions.hash, self._server.identity) if one.text != trial]
         problems = Counter(one.problem for one in found if one.problem)
         read, written = self.tokens()
         on_labels = [one.total for one in found if one.problem is None and not self._questions.as_json]
@@ -166,19 +176,25 @@ class ChatJudge:
 
     def tokens(self) -> tuple[int, int]:
         """Tokens read and written so far, those of earlier calls too."""
-        found = self._answers.of(self._questions.hash, self._server.model)
+        found = self._answers.of(self._questions.hash, self._server.identity)
         return sum(one.read for one in found), sum(one.written for one in found)
 
     def _key(self, text: str, rotation: int) -> Key:
-        return key_of_text(text), self._questions.hash, self._server.model, rotation
+        return key_of_text(text), self._questions.hash, self._server.identity, rotation
 
     def _ask(self, asked: tuple[str, int]) -> None:
         text, rotation = asked
-        answer = self._servers.ask("chat/completions", self._body(text, rotation))
-        choices = answer.get("choices")
-        choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
-        reading = self._read(choice, rotation)
-        usage = answer.get("usage") if isinstance(answer.get("usage"), Mapping) else {}
+        try:
+            answer = self._servers.ask("chat/completions", self._body(text, rotation))
+        except Refused as error:
+            if error.code != FILTERED:
+                raise
+            answer = {"choices": [{"finish_reason": FILTERED}]}
+        choice = answer["choices"][0] if isinstance(answer["choices"][0], Mapping) else {}
+        # What a hosted model may not read or say is one text's, and says nothing about the server.
+        filtered = choice.get("finish_reason") == FILTERED
+        reading = Reading(None, UNPARSED) if filtered else self._read(choice, rotation)
+        usage = answer.get("usage")
         key = self._key(text, rotation)
         self._answers.add(
             AnswerRecord(
@@ -204,15 +220,24 @@ class ChatJudge:
             raise _NotListed(
                 "it lists no log-probabilities: give --judge-answers json, or a server that lists them (`logprobs`)"
             )
+        if len(listed) < len(self._questions.labels):
+            raise _NotListed(
+                f"it lists the log-probabilities of {counted(len(listed), 'token')}, and there are "
+                f"{len(self._questions.labels)} domains: give --judge-answers json, or a server that lists more "
+                "(`top_logprobs`)"
+            )
         return self._questions.read_listed(listed, rotation)
 
     def _body(self, text: str, rotation: int) -> dict[str, Any]:
         as_json = self._questions.as_json
         most = len(self._questions.labels) * _TOKENS_OF_A_LABEL + _TOKENS_OF_THOUGHT if as_json else 1
+        # A penalty of the model's own generation settings would be taken off its figures.
+        drawn = {} if self._server.kind == OTHER else sampling(self._server, 0)
         # A hosted model that thinks before it answers needs room for that, and knows the limit by another name.
         own = self._server.kind == OTHER
         return {
             **request(self._questions, self._server.model, text, rotation),
+            **drawn,
             **({"max_completion_tokens": 4096} if own and as_json else {"max_tokens": most}),
             # Models that can think aloud first are asked not to; other templates know no such name and pass it over.
             **({} if own else {"chat_template_kwargs": {"enable_thinking": False}}),
@@ -234,4 +259,4 @@ def _listed(choice: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
 
 def _count(usage: Any, name: str) -> int:
     value = usage.get(name) if isinstance(usage, Mapping) else None
-    return value if type(value) is int and value >= 0 else 0
+    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else 0

@@ -37,6 +37,12 @@ JSON_CUE = "The JSON object with the keys {first}-{last}:"
 MOST_LISTED = 20
 # Below, what the model says of the labels is no more than noise.
 LEAST_ON_LABELS = 0.05
+# Probabilities that sum to more are none: a server that fills in 0 for every logarithm, say.
+MOST_LISTED_SUM = 1.02
+# What labels that are not listed may have beside those that are, before the answer says too little.
+MOST_NOT_LISTED = 0.2
+# Of a logarithm, as good as none.
+LEAST_SCORE = -1e4
 OFF_LIST, UNPARSED = "off-list", "unparsed"
 
 
@@ -115,24 +121,31 @@ class Questions:
         """Probabilities from the tokens that a server lists as most probable for the answer's first.
 
         Renormalised over the labels by us: whether a server's figures are before or after a constraint differs from
-        one to the next. A label that is not among those listed has 0.
+        one to the next. A label that is not among those listed has 0: it is less probable than the last that is. Where
+        that could be much beside the labels that are listed, the answer is `OFF_LIST`.
 
         Args:
             listed: with the keys ``token`` and ``logprob``.
             rotation: of the question.
         """
-        mass = dict.fromkeys(self.labels, 0.0)
+        mass: dict[str, float] = {}
+        shares = []
         for entry in listed:
             token, score = entry.get("token"), entry.get("logprob")
-            if not isinstance(token, str) or not isinstance(score, int | float) or math.isnan(score) or score > 1e-3:
+            # Neither a NaN nor an integer beyond floats is let through.
+            if not isinstance(token, str) or not isinstance(score, int | float) or not score <= 1e-3:
                 return Reading(None, UNPARSED)
+            shares.append(math.exp(max(score, LEAST_SCORE)))
             # "A", " A" and "\u2581A" are one answer.
-            if (label := token.strip(" \u2581\u0120\n")) in mass:
-                mass[label] += math.exp(score)
-        total = math.fsum(mass.values())
-        if total < LEAST_ON_LABELS:
+            if (label := token.strip(" \u2581\u0120\n")) in self.labels:
+                mass[label] = mass.get(label, 0.0) + shares[-1]
+        total, everything = math.fsum(mass.values()), math.fsum(shares)
+        if everything > MOST_LISTED_SUM:
+            return Reading(None, UNPARSED)
+        not_listed = min((len(self.labels) - len(mass)) * min(shares, default=0.0), max(1 - everything, 0.0))
+        if total < LEAST_ON_LABELS or not_listed > MOST_NOT_LISTED * total:
             return Reading(None, OFF_LIST)
-        return self._reading(mass, total, rotation)
+        return self._reading({label: mass.get(label, 0.0) for label in self.labels}, total, rotation)
 
     def read_json(self, answer: str, rotation: int) -> Reading:
         """Probabilities that a model wrote down, validated and divided by their sum.
@@ -153,7 +166,8 @@ class Questions:
         if any(isinstance(value, bool) or not isinstance(value, int | float) for value in found.values()):
             return Reading(None, UNPARSED)
         mass = {label: float(value) for label, value in found.items()}
-        total = math.fsum(mass.values())
+        # Unlike `math.fsum`, infinite where it is too large.
+        total = sum(mass.values())
         if min(mass.values()) < 0 or not 0 < total < math.inf:
             return Reading(None, UNPARSED)
         return self._reading(mass, total, rotation)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from versatune_plugin.errors import ConfigurationError
 from versatune_plugin.schema.model import shown
 
+# What is between two dots of a host's name, and an address in brackets.
+_LABEL, _IPV6 = re.compile(r"[A-Za-z0-9_-]{1,63}"), re.compile(r"[0-9a-f]*:[0-9a-f:.]+(?:%.+)?")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -20,19 +22,34 @@ def address_problems(option: str, urls: Sequence[str]) -> list[str]:
         try:
             parts = urlsplit(url)
             port = parts.port
-        except ValueError as error:
-            problems.append(f"{option} is no address ({error}); give one like http://127.0.0.1:8000")
+        except ValueError:
+            # Not what Python says: it may repeat a password.
+            problems.append(f"{option} is no address; give one like http://127.0.0.1:8000 or https://host/v1")
             continue
-        if parts.username or parts.password or parts.query or parts.fragment:
+        if "@" in url or parts.query or parts.fragment:
             problems.append(
                 f"{option}: an address has no user, password, query or fragment; a key belongs into an environment "
                 f"variable, whose name {option.replace('url', 'key-env')} gives"
             )
-        elif parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or re.search(r"\s", url):
+        elif parts.scheme not in ("http", "https") or port == 0 or not _is_clean(url) or not _is_host(parts):
             problems.append(f"{option} is {shown(url)}, but should be like http://127.0.0.1:8000 or https://host/v1")
     if not problems and len({base_address(url) for url in urls}) < len(urls):
         problems.append(f"{option} names one server twice: name each once")
     return problems
+
+
+def _is_clean(url: str) -> bool:
+    return url.isprintable() and " " not in url
+
+
+def _is_host(parts: SplitResult) -> bool:
+    name = parts.hostname
+    if name is None:
+        return False
+    if "[" in parts.netloc:
+        return _IPV6.fullmatch(name) is not None
+    labels = name.removesuffix(".").split(".")
+    return all(_LABEL.fullmatch(label) for label in labels)
 
 
 def base_address(url: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email.utils
 import json
 import logging
 import random
@@ -11,7 +10,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from datetime import UTC, datetime
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -20,11 +18,14 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 
 from versatune_plugin.errors import ConfigurationError, printable
 from versatune_plugin.knowledge.served.address import base_address, key_of, root_address
+from versatune_plugin.knowledge.served.words import error_of, retry_after, spellings
 
 LOG = logging.getLogger("axolotl.versatune")
 ATTEMPTS = 8
 # Seconds. An answer may take long: a judge that thinks, a queue.
 TIMEOUT = httpx.Timeout(300.0, connect=10.0)
+# What a server says about itself comes at once, or not at all.
+FIRST_TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 LONGEST_WAIT = 60.0
 # A server that asks for more than this is told apart from one that is busy.
 LONGEST_RETRY_AFTER = 600.0
@@ -38,6 +39,8 @@ LONG = 10.0
 PAUSE = 30.0
 LONGEST_SAID = 300
 _BUSY = (408, 425, 429)
+# How a text ends that the server itself broke off (vLLM and SGLang; OpenRouter).
+_BROKEN_OFF = ("abort", "error")
 Asked = TypeVar("Asked")
 Answered = TypeVar("Answered")
 
@@ -47,19 +50,26 @@ class Refused(ConfigurationError):
 
     Attributes:
         status: of HTTP.
+        code: what the server calls it, or "".
     """
 
-    def __init__(self, message: str, status: int) -> None:
+    def __init__(self, message: str, status: int, code: str = "") -> None:
         super().__init__(message)
         self.status = status
+        self.code = code
+
+
+class _NoEntry(ConfigurationError):
+    """A server wants another key, or has moved."""
 
 
 class _Again(Exception):
-    """No answer this time; the server may have said after how many seconds to ask again."""
+    """No answer this time, perhaps after a long wait; the server may have said after how many seconds to ask again."""
 
-    def __init__(self, said: str, after: float | None = None) -> None:
+    def __init__(self, said: str, after: float | None = None, was_slow: bool = False) -> None:
         super().__init__(said)
         self.after = after
+        self.was_slow = was_slow
 
 
 class _Stopped(Exception):
@@ -79,6 +89,9 @@ class Servers:
             searched for it.
         concurrency: open questions to each server at most.
         attempts: how often a question is asked at most.
+
+    Raises:
+        ConfigurationError: the key's variable is gone, or those of a proxy or of certificates cannot be used.
     """
 
     def __init__(
@@ -89,7 +102,15 @@ class Servers:
         self._key = key_of(key_variable)
         self._attempts = attempts
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=self.at_once)
-        self._http = httpx.Client(timeout=TIMEOUT, limits=limits)
+        try:
+            self._http = httpx.Client(timeout=TIMEOUT, limits=limits)
+        except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
+            # The address of a proxy may hold a password.
+            said = f": {error}" if isinstance(error, ImportError | OSError) else ""
+            raise ConfigurationError(
+                f"what the environment says of proxies or certificates cannot be used ({type(error).__name__}{said}): "
+                "mend or unset HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE"
+            ) from None
         self._lock = threading.Lock()
         self._open = dict.fromkeys(self.urls, 0)
         self._paused = dict.fromkeys(self.urls, 0.0)
@@ -109,9 +130,13 @@ class Servers:
 
         def once(url: str) -> dict[str, Any]:
             answer = self._once("POST", f"{base_address(url)}/{path}", url, body)
-            if not isinstance(answer.get("choices"), list) or not answer["choices"]:
+            choices = answer.get("choices")
+            if not isinstance(choices, list) or not choices:
                 # Some gateways send their errors as answers.
                 raise _Again(f"what it answers has no `choices`: {self.without_key(json.dumps(answer))}")
+            for one in choices:
+                if isinstance(one, dict) and (one.get("error") or one.get("finish_reason") in _BROKEN_OFF):
+                    raise _Again(f"it broke off its answer: {self.without_key(json.dumps(one))}")
             return answer
 
         return self._with_patience(once)
@@ -132,16 +157,18 @@ class Servers:
         waiting: deque[Future[Answered]] = deque()
         jobs: SimpleQueue[tuple[Asked, Future[Answered]] | None] = SimpleQueue()
         failures: list[BaseException] = []
+        # Of these questions alone: who catches their failure may ask others.
+        stopped = self._stopped = threading.Event()
 
         def work() -> None:
-            while (job := jobs.get()) is not None and not self._stopped.is_set():
+            while (job := jobs.get()) is not None and not stopped.is_set():
                 question, future = job
                 try:
                     future.set_result(answer(question))
                 except BaseException as error:
                     if not isinstance(error, _Stopped):
                         failures.append(error)
-                    self._stopped.set()
+                    stopped.set()
 
         def next_answer() -> Answered:
             while True:
@@ -169,14 +196,14 @@ class Servers:
             ended = True
         finally:
             if not ended:
-                self._stopped.set()
+                stopped.set()
             for _ in threads:
                 jobs.put(None)
             for thread in threads if ended else ():
                 thread.join()
 
     def tell(self, url: str, path: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The answer of one of the servers to a question below its root, or None where it knows no such path.
+        """The answer of one of the servers to a question below its root, or None where there is no way in.
 
         Args:
             url: one of `urls`.
@@ -184,13 +211,13 @@ class Servers:
             body: the question.
 
         Raises:
-            ConfigurationError: no answer after all attempts, or the key is not accepted.
+            ConfigurationError: no answer after all attempts.
         """
 
         def once(_: str) -> dict[str, Any] | None:
             try:
-                return self._once("POST", f"{root_address(url)}/{path}", url, body)
-            except Refused:
+                return self._once("POST", f"{root_address(url)}/{path}", url, body, FIRST_TIMEOUT)
+            except (Refused, _NoEntry):
                 return None
 
         return self._with_patience(once, url, FIRST_ATTEMPTS)
@@ -211,16 +238,22 @@ class Servers:
         def once(_: str) -> dict[str, Any] | None:
             try:
                 address = base_address(url) if of_api else root_address(url)
-                return self._once("GET", f"{address}/{path}", url, None, headers)
+                return self._once("GET", f"{address}/{path}", url, None, FIRST_TIMEOUT, headers)
             except Refused:
+                return None
+            except _NoEntry:
+                # Some gateways let nothing but the API through.
+                if of_api:
+                    raise
                 return None
 
         return self._with_patience(once, url, FIRST_ATTEMPTS), headers
 
     def without_key(self, text: str) -> str:
         """A server's words without the key, should they have it, in one line."""
-        hidden = text if self._key is None else text.replace(self._key, "[key]")
-        line = " ".join(printable(hidden[: 4 * LONGEST_SAID]).split())
+        for spelled in spellings(self._key) if self._key is not None else ():
+            text = text.replace(spelled, "[key]")
+        line = " ".join(printable(text[: 4 * LONGEST_SAID]).split())
         return line if len(line) <= LONGEST_SAID else f"{line[: LONGEST_SAID - 3]}..."
 
     def _with_patience(
@@ -270,31 +303,39 @@ class Servers:
             return chosen
 
     def _once(
-        self, method: str, address: str, url: str, body: Mapping[str, Any] | None, seen: httpx.Headers | None = None
+        self,
+        method: str,
+        address: str,
+        url: str,
+        body: Mapping[str, Any] | None,
+        timeout: httpx.Timeout | None = None,
+        seen: httpx.Headers | None = None,
     ) -> dict[str, Any]:
         headers = {} if self._key is None else {"Authorization": f"Bearer {self._key}"}
         try:
-            answer = self._http.request(method, address, json=body, headers=headers)
+            answer = self._http.request(method, address, json=body, headers=headers, timeout=timeout or TIMEOUT)
         except (httpx.TransportError, httpx.DecodingError, RuntimeError) as error:
             if self._stopped.is_set():
                 raise _Stopped from None
             if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
                 self._pause(url)
-            raise _Again(f"{type(error).__name__}: {self.without_key(str(error))}") from None
+            slow = isinstance(error, httpx.TimeoutException)
+            raise _Again(f"{type(error).__name__}: {self.without_key(str(error))}", was_slow=slow) from None
         if seen is not None:
             seen.update(answer.headers)
-        said = self.without_key(_said(answer))
+        said, code = error_of(answer)
+        said = self.without_key(said)
         if answer.status_code in _BUSY or answer.status_code >= 500:
-            if "insufficient_quota" in answer.text:
+            if b"insufficient_quota" in answer.content:
                 raise ConfigurationError(f"{url} answers {answer.status_code}: {said}. The account has no quota left")
             raise self._later(answer, f"answers {answer.status_code}: {said}")
         if answer.status_code in (401, 403):
             given = "is not accepted" if self._key is not None else "is missing: name its environment variable"
-            raise ConfigurationError(f"{url} answers {answer.status_code}: {said}. The key {given}")
+            raise _NoEntry(f"{url} answers {answer.status_code}: {said}. The key {given}")
         if answer.is_redirect:
-            raise ConfigurationError(f"{url} answers that it has moved: give the address that it moved to")
+            raise _NoEntry(f"{url} answers that it has moved: give the address that it moved to")
         if not answer.is_success:
-            raise Refused(f"{address} answers {answer.status_code}: {said}", answer.status_code)
+            raise Refused(f"{address} answers {answer.status_code}: {said}", answer.status_code, code)
         try:
             parsed = json.loads(answer.content)
         except (ValueError, RecursionError):
@@ -304,7 +345,7 @@ class Servers:
         return parsed
 
     def _later(self, answer: httpx.Response, said: str) -> _Again:
-        after = _retry_after(answer.headers.get("retry-after"))
+        after = retry_after(answer.headers.get("retry-after"))
         if after is not None and after > LONGEST_RETRY_AFTER:
             raise ConfigurationError(
                 f"{answer.url.host} {said}. It asks to wait for {after:.0f} s: everything so far is kept, run the same "
@@ -323,8 +364,9 @@ class Servers:
 
 def _tell_of_a_long_wait(state: RetryCallState) -> None:
     seconds = state.next_action.sleep if state.next_action is not None else 0.0
-    if seconds >= LONG and state.outcome is not None:
-        LOG.warning("a server %s; it is asked again in %.0f s", state.outcome.exception(), seconds)
+    error = state.outcome.exception() if state.outcome is not None else None
+    if isinstance(error, _Again) and (seconds >= LONG or error.was_slow):
+        LOG.warning("no answer of a server (%s); it is asked again in %.0f s", error, seconds)
 
 
 def _seconds(state: RetryCallState) -> float:
@@ -333,33 +375,3 @@ def _seconds(state: RetryCallState) -> float:
         # Not all of those that were told to wait at the same moment.
         return error.after + random.random() * 0.1
     return random.uniform(0, min(LONGEST_WAIT, 0.5 * 2**state.attempt_number))
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds that a header ``Retry-After`` asks for, as a number or as a date; None without a usable one."""
-    if value is None:
-        return None
-    try:
-        return max(float(value), 0.0) if value.strip().replace(".", "", 1).isdigit() else _until(value)
-    except (TypeError, ValueError):
-        return None
-
-
-def _until(value: str) -> float:
-    when = email.utils.parsedate_to_datetime(value)
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
-    return max((when - datetime.now(UTC)).total_seconds(), 0.0)
-
-
-def _said(answer: httpx.Response) -> str:
-    """The message in an answer of the usual forms, or else its beginning."""
-    try:
-        found = json.loads(answer.content)
-    except (ValueError, RecursionError):
-        return answer.text
-    error = found.get("error", found) if isinstance(found, dict) else found
-    for name in ("message", "detail"):
-        if isinstance(error, dict) and isinstance(error.get(name), str):
-            return str(error[name])
-    return answer.text

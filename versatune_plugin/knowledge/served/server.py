@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
 from versatune_plugin.errors import ConfigurationError, printable
 from versatune_plugin.knowledge.served.client import Servers
+from versatune_plugin.schema.json_text import parse_json
 from versatune_plugin.schema.wording import counted
 
 VLLM, SGLANG, LLAMA_CPP, OTHER = "vLLM", "SGLang", "llama.cpp", "other"
 _OWNERS = {"vllm": VLLM, "sglang": SGLANG, "llamacpp": LLAMA_CPP}
 MOST_NAMES = 8
+# Where weights come from (vLLM; SGLang), and what they are like (llama.cpp).
+_PATHS, _TRAITS = ("root", "model_path"), ("n_params", "n_vocab", "size", "ftype")
 # What decides how tokens are drawn, beside temperature and top-p. Servers fill what a request leaves open from the
 # model's own generation settings (vLLM, SGLang) or from their own defaults (llama.cpp: top-k 40, top-p .95, min-p .05).
 PLAIN_SAMPLING: Mapping[str, Mapping[str, float]] = {
@@ -43,11 +48,23 @@ class Server:
         kind: of the server: ``vLLM``, ``SGLang``, ``llama.cpp`` or ``other``.
         model: the name under which the model is asked for.
         facts: what the server says about itself and the model, as plain JSON.
+        weights: of them, what tells weights apart that are served under one name; wherever they lie.
     """
 
     kind: str
     model: str
     facts: Mapping[str, Any]
+    weights: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> str:
+        """What it is known by where answers are kept: the name, and what tells weights of that name apart."""
+        return " ".join([self.model, *(f"{name}={value}" for name, value in self.weights.items())])
+
+    def shown(self) -> str:
+        """What it serves, for messages."""
+        about = [self.kind, *(f"{name}: {value}" for name, value in self.weights.items())]
+        return printable(f"{self.model} ({', '.join(about)})")
 
 
 def served_model(servers: Servers, model: str | None, option: str) -> Server:
@@ -63,14 +80,10 @@ def served_model(servers: Servers, model: str | None, option: str) -> Server:
     """
     found = [_served(servers, url, model, option) for url in servers.urls]
     for url, other in zip(servers.urls[1:], found[1:], strict=True):
-        if (other.kind, other.model, other.facts.get("model")) != (
-            found[0].kind,
-            found[0].model,
-            found[0].facts.get("model"),
-        ):
+        if (other.kind, other.model, other.weights) != (found[0].kind, found[0].model, found[0].weights):
             raise ConfigurationError(
-                f"{servers.urls[0]} serves {printable(found[0].model)} ({found[0].kind}), but {url} serves "
-                f"{printable(other.model)} ({other.kind}): servers that share the work serve one model, alike"
+                f"{servers.urls[0]} serves {found[0].shown()}, but {url} serves {other.shown()}: servers that share "
+                "the work serve one model, alike"
             )
     return found[0]
 
@@ -115,7 +128,7 @@ def _served(servers: Servers, url: str, model: str | None, option: str) -> Serve
     listed, headers = servers.look(url, "models")
     cards = listed.get("data") if listed is not None else None
     cards = [card for card in cards if isinstance(card, Mapping)] if isinstance(cards, Sequence) else []
-    names = [str(card["id"]) for card in cards if isinstance(card.get("id"), str)]
+    names = [card["id"] for card in cards if isinstance(card.get("id"), str) and _can_be_kept(card["id"])]
     chosen = model or (names[0] if len(names) == 1 else None)
     if chosen is None:
         raise ConfigurationError(f"{url} {_serves(names)}: name the model with {option}")
@@ -125,8 +138,14 @@ def _served(servers: Servers, url: str, model: str | None, option: str) -> Serve
     kind = _OWNERS.get(str((card or {}).get("owned_by")), OTHER)
     if kind == OTHER and headers.get("server") == "llama.cpp":
         kind = LLAMA_CPP
-    facts = {"model": chosen, **_plain(card or {}, ("root", "max_model_len", "meta"))}
-    return Server(kind, chosen, {"kind": kind, **facts, **_of_kind(servers, url, kind)})
+    facts = {"model": chosen, **_plain(card or {}, ("root", "max_model_len", "meta")), **_of_kind(servers, url, kind)}
+    return Server(kind, chosen, {"kind": kind, **facts}, _weights(facts))
+
+
+def _weights(facts: Mapping[str, Any]) -> dict[str, Any]:
+    # A folder's own name, or a model's without its owner: a model may lie somewhere else on each machine.
+    paths = {name: PurePosixPath(facts[name]).name for name in _PATHS if isinstance(facts.get(name), str)}
+    return {**paths, **_plain(facts.get("meta"), _TRAITS)}
 
 
 def _of_kind(servers: Servers, url: str, kind: str) -> dict[str, Any]:
@@ -139,13 +158,25 @@ def _of_kind(servers: Servers, url: str, kind: str) -> dict[str, Any]:
         props = servers.look(url, "props", of_api=False)[0] or {}
         settings = props.get("default_generation_settings")
         defaults = settings.get("params") if isinstance(settings, Mapping) else None
-        own = _plain(defaults or {}, ("temperature", "top_k", "top_p", "min_p", "repeat_penalty"))
+        own = _plain(defaults, ("temperature", "top_k", "top_p", "min_p", "repeat_penalty"))
         return {**_plain(props, ("build_info", "model_ftype", "total_slots")), "its_own_sampling": own}
     return {}
 
 
-def _plain(found: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    return {name: found[name] for name in names if isinstance(found.get(name), str | int | float | dict)}
+def _plain(found: Any, names: Sequence[str]) -> dict[str, Any]:
+    if not isinstance(found, Mapping):
+        return {}
+    kept = {name: found[name] for name in names if isinstance(found.get(name), str | int | float | dict)}
+    return {name: value for name, value in kept.items() if _can_be_kept(value)}
+
+
+def _can_be_kept(value: Any) -> bool:
+    """Whether a file of ours can hold it: no half characters, no NaN, no number or depth beyond what we read."""
+    try:
+        parse_json(json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8"))
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _serves(names: Sequence[str]) -> str:

@@ -2,66 +2,30 @@
 
 from __future__ import annotations
 
-import logging
-import shlex
 import sys
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from versatune_plugin import __version__
-from versatune_plugin.errors import ConfigurationError, VersaTuneError
-from versatune_plugin.host.plain_errors import STATUS, report
-
-
-def report_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Print a `VersaTuneError` as a message instead of a traceback, and end with status 2."""
-
-    @wraps(command)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except VersaTuneError as error:
-            report(error, sys.stderr)
-            sys.exit(STATUS)
-
-    return run
-
-
-PICTURES = (".png", ".svg", ".pdf")
-
-
-def _quiet_imports(context: click.Context, option: click.Parameter, verbose: bool) -> bool:
-    """What these libraries warn of when they are imported is about their own insides."""
-    for library in () if verbose else ("torchao", "torch.utils._pytree"):
-        logging.getLogger(library).setLevel(logging.ERROR)
-    return verbose
-
-
-VERBOSE = click.option("--verbose", is_flag=True, callback=_quiet_imports, help="Show what Axolotl logs as well.")
-FILE = click.Path(dir_okay=False, path_type=Path)
-READ = click.Path(exists=True, dir_okay=False, path_type=Path)
-FOLDER = click.Path(file_okay=False, path_type=Path)
-CONFIG = click.argument("config", type=READ)
-
-
-def check_picture(path: Path | None) -> None:
-    """See that a picture is of a kind that can be drawn.
-
-    Raises:
-        ConfigurationError: it is not.
-    """
-    if path is not None and path.suffix not in PICTURES:
-        raise ConfigurationError(f"--plot {path}: a picture is a {', '.join(PICTURES)} file; name one")
+from versatune_plugin.cli.comparing import comparing
+from versatune_plugin.cli.options import CONFIG, FILE, FOLDER, PICTURES, READ, VERBOSE, check_picture, report_errors
+from versatune_plugin.cli.report import report
+from versatune_plugin.errors import ConfigurationError
+from versatune_plugin.host.plain_errors import STATUS
 
 
 @click.group(name="versatune")
 @click.version_option(__version__, package_name="versatune")
 def versatune() -> None:
     """Mixtures of domains that move while a model is fine-tuned."""
+
+
+versatune.add_command(comparing)
+versatune.add_command(report)
 
 
 JUDGE_OPTIONS = (
@@ -243,26 +207,6 @@ def from_counts(counts: tuple[str, ...], out: Path, **facts: str | None) -> None
 
     write_counts(counts, out, {name: text for name, text in facts.items() if text and text.strip()})
     show_knowledge_files([out])
-
-
-@versatune.command(name="report")
-@click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--out", type=FILE, help="The page. Default: DIR/versatune.html; of several, versatune-report.html here.")
-@click.option("--watch", "watched", is_flag=True, help="Write nothing: serve it to this machine alone, until Ctrl-C.")
-@report_errors
-def report_page(folders: tuple[Path, ...], out: Path | None, watched: bool) -> None:
-    """Write a page of HTML about runs, side by side, or a comparison: DIR is an `output_dir`, or its folder."""
-    from versatune_plugin.report.watch import watch
-    from versatune_plugin.report.write import write_report
-
-    if watched and out is not None:
-        raise ConfigurationError(f"--watch writes nothing, so there is no --out {out}: leave one of the two out")
-    given = [*map(str, folders), *(["--out", str(out)] if out is not None else ["--watch"] if watched else [])]
-    command = shlex.join(["axolotl", "versatune", "report", *given])
-    if watched:
-        watch(folders, command, click.echo)
-    else:
-        click.echo(write_report(folders, command, out))
 
 
 @versatune.command()
