@@ -204,7 +204,8 @@ def test_done_here_with_a_progress_and_the_tables(axolotl: Axolotl, tiny: Tiny, 
     assert "warning: 1 seed can show an effect, but never call one significant" in said
     assert "runs: 2 of 2 (100 %)" in said
     assert "gain of law" in said or "target" in said
-    assert run.output.rstrip().endswith("out/runs.csv")
+    assert run.output.rstrip().endswith("out/runs.csv\n  the report, for a browser, is out/versatune.html")
+    assert "Mean loss: effects against the baseline" in (tmp_path / "out" / "versatune.html").read_text()
     again = compare(axolotl, tmp_path, *argv)
     assert again.status == 0, again.output
     assert "2 of them finished already" in " ".join(again.output.split())

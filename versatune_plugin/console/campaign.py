@@ -12,6 +12,7 @@ from versatune_plugin.comparing.local import run_campaign
 from versatune_plugin.comparing.power import fewest_seeds
 from versatune_plugin.comparing.work import work
 from versatune_plugin.console.comparison import show_comparison
+from versatune_plugin.console.report import write_page
 from versatune_plugin.console.tables import new_console, say
 from versatune_plugin.errors import ArtifactError
 from versatune_plugin.host.quiet import quiet_host
@@ -64,6 +65,7 @@ def show_collected(out: Path) -> None:
         say(console, f"warning: not finished, and so not in it: {', '.join(missing)}", "yellow")
     for file in write_comparison(comparison, out):
         say(console, str(file))
+    say(console, write_page([out]))
 
 
 def show_planned(plan: Plan, campaign: CampaignFile, workers: int | None) -> None:
