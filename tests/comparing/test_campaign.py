@@ -211,6 +211,18 @@ def test_done_here_with_a_progress_and_the_tables(axolotl: Axolotl, tiny: Tiny, 
     assert "2 of them finished already" in " ".join(again.output.split())
 
 
+def test_each_run_launched_anew_comes_to_the_same(axolotl: Axolotl, tiny: Tiny, tmp_path: Path, done: Path) -> None:
+    launcher = f"{sys.executable} -m axolotl.cli.train"
+    out = planned(axolotl, tiny, tmp_path, "--launcher", launcher, "--keep-models")
+    work = compare(axolotl, tmp_path, "work", "out", "--run", "uniform-8")
+    assert work.status == 0, work.output
+    one = json.loads(result_file(out, "uniform-8").read_text())
+    assert {name: one[name] for name in ("start", "end")} == {
+        name: figures(done)["uniform-8"][name] for name in ("start", "end")
+    }
+    assert (run_folder(out, "uniform-8") / "model.safetensors").is_file()
+
+
 def test_a_failed_run_is_named_with_what_it_said_and_the_others_are_kept(
     axolotl: Axolotl, tiny: Tiny, tmp_path: Path
 ) -> None:
