@@ -23,13 +23,18 @@ LINES = record_lines(["law", "code"])
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     run = write_run(tmp_path / "run", LINES[:4])
-    code = "from versatune_plugin.cli import versatune; versatune()"
+    # A process that was started in the background is told to ignore it, and so are its children.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "from versatune_plugin.cli import versatune; versatune()"
     command = [sys.executable, "-c", code, "report", str(run), "--watch"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        yield run, process.stdout.readline().strip()
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 0
+        try:
+            yield run, process.stdout.readline().strip()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=30) == 0
+        finally:
+            process.kill()
 
 
 def test_it_follows_the_record(served: tuple[Path, str]) -> None:
