@@ -46,7 +46,7 @@ def heldout_figures(out: Path, files: Mapping[str, Path], model: str, most: int)
     raw["versatune"] = {"mixture": "uniform"}
     with contextlib.chdir(out):
         cfg = load_cfg(DictDefault(raw))
-        table = load_rows(cfg, section_of(cfg).dataset_domains)
+        table = load_rows(cfg, section_of(cfg).dataset_domains, cfg.seed)
         collate = DataCollatorForSeq2Seq(AutoTokenizer.from_pretrained("base_model"))
         network = AutoModelForCausalLM.from_pretrained(model).eval()
     figures = {}
